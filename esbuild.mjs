@@ -1,0 +1,105 @@
+// Builds everything into dist/: kernels (AssemblyScript → wasm), CLI, engine, worker, extension host, tests.
+//   node esbuild.mjs [--tests] [--production] [--quiet]
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import esbuild from 'esbuild';
+
+const root = path.dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+const flags = new Set(process.argv.slice(2));
+const production = flags.has('--production');
+const say = flags.has('--quiet') ? () => undefined : console.log;
+
+/** Two builds of the same kernels: fused multiply-add where the engine has it, plain SIMD everywhere else. */
+const KERNEL_BUILDS = [
+  { name: 'kernels-simd', features: 'simd', relaxed: 0 },
+  { name: 'kernels-relaxed', features: 'simd,relaxed-simd', relaxed: 1 },
+];
+
+async function buildKernels() {
+  const source = path.join(root, 'src/compute/wasm/kernels');
+  const newestSource = Math.max(
+    statSync(fileURLToPath(import.meta.url)).mtimeMs,
+    ...readdirSync(source).map((name) => statSync(path.join(source, name)).mtimeMs),
+  );
+  const asc = path.join(path.dirname(require.resolve('assemblyscript/package.json')), 'bin/asc.js');
+  await Promise.all(
+    KERNEL_BUILDS.map(async ({ name, features, relaxed }) => {
+      const out = path.join(root, 'dist', `${name}.wasm`);
+      // Compiling takes seconds and the kernels change rarely.
+      if (existsSync(out) && statSync(out).mtimeMs > newestSource) return;
+      await promisify(execFile)(process.execPath, [
+        asc,
+        path.join(source, 'index.ts'),
+        ...['--outFile', out, '-O3', '--noAssert', '--runtime', 'stub', '--importMemory'],
+        ...['--initialMemory', '16', '--maximumMemory', '65536'],
+        ...['--enable', features, '--use', `RELAXED=${relaxed}`],
+      ]);
+      say(`dist/${name}.wasm`);
+    }),
+  );
+}
+
+/** Entry points that exist; a process or thread each. */
+const NODE_ENTRIES = {
+  cli: 'src/cli/main.ts',
+  engine: 'src/engine/server.ts',
+  worker: 'src/compute/wasm/worker.ts',
+  extension: 'src/extension/extension.ts',
+};
+
+const NODE_OPTIONS = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  external: ['vscode'],
+  absWorkingDir: root,
+  logLevel: 'warning',
+};
+
+async function buildNode() {
+  const entries = Object.entries(NODE_ENTRIES).filter(([, file]) => existsSync(path.join(root, file)));
+  await esbuild.build({
+    ...NODE_OPTIONS,
+    entryPoints: Object.fromEntries(entries),
+    outdir: 'dist',
+    minify: production,
+    sourcemap: production ? false : 'linked',
+    define: {
+      RANKSCOPE_VERSION: JSON.stringify(require(path.join(root, 'package.json')).version),
+    },
+  });
+  say(entries.map(([name]) => `dist/${name}.js`).join('\n'));
+}
+
+function testFiles(directory) {
+  return readdirSync(path.join(root, directory), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+    .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name));
+}
+
+/** Tests are bundled beside dist/worker.js so that the code under test finds its worker and kernels where users have them. */
+async function buildTests() {
+  for (const suite of ['unit', 'slow']) {
+    if (!existsSync(path.join(root, 'test', suite))) continue;
+    await esbuild.build({
+      ...NODE_OPTIONS,
+      entryPoints: testFiles(`test/${suite}`),
+      outbase: 'test',
+      outdir: 'dist/test',
+      sourcemap: 'inline',
+      packages: 'external',
+      define: { RANKSCOPE_VERSION: JSON.stringify(require(path.join(root, 'package.json')).version) },
+    });
+  }
+  say('dist/test/');
+}
+
+mkdirSync(path.join(root, 'dist'), { recursive: true });
+if (production) rmSync(path.join(root, 'dist/test'), { recursive: true, force: true });
+await Promise.all([buildKernels(), buildNode(), ...(flags.has('--tests') ? [buildTests()] : [])]);

@@ -1,0 +1,18 @@
+// Runs the built unit tests with Node's own runner: node scripts/test.mjs [suite] [name filter…]
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
+const [suite = 'unit', ...filters] = process.argv.slice(2);
+const directory = path.join(root, 'dist/test', suite);
+const files = readdirSync(directory)
+  .filter((name) => name.endsWith('.test.js') && (filters.length === 0 || filters.some((f) => name.includes(f))))
+  .map((name) => path.join(directory, name));
+if (files.length === 0) {
+  console.error(`no tests in ${suite} match ${filters.join(' ')}`);
+  process.exit(1);
+}
+const { status } = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit' });
+process.exit(status ?? 1);

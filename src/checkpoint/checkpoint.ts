@@ -1,0 +1,86 @@
+import type { DType } from './dtype';
+
+/**
+ * Where the bytes of a storage lie. Plain data, so that it can be handed to a worker thread, which then
+ * reads from the file itself: tensors never travel between threads.
+ */
+export type StorageBytes =
+  | {
+      readonly encoding: 'raw';
+      readonly path: string;
+      /** First byte in the file. */
+      readonly offset: number;
+      readonly byteLength: number;
+    }
+  | {
+      /** A raw DEFLATE stream (a compressed zip entry): read as a whole, bounded by `byteLength`. */
+      readonly encoding: 'deflate';
+      readonly path: string;
+      readonly offset: number;
+      readonly compressedLength: number;
+      /** Bytes of the inflated stream before the storage begins (an `.npy` header). */
+      readonly skip: number;
+      readonly byteLength: number;
+    };
+
+/** How a tensor's elements lie in its storage, when not contiguous in row-major order from the first byte. */
+export interface StridedLayout {
+  /** Elements from the start of the storage to element [0, …, 0]. */
+  readonly offset: number;
+  /** Elements between neighbours along each axis, never negative. */
+  readonly strides: readonly number[];
+}
+
+/** What the file itself says about the module a tensor belongs to (whole-module pickles do, state dicts do not). */
+export interface ModuleHint {
+  /** Class name as the file gives it: `Conv2d`, `ConvTranspose2d`, `Embedding`, `Linear`, `GRU` … */
+  readonly type: string;
+  readonly groups?: number;
+}
+
+/** What a tensor is for, as far as its place in the file tells. */
+export type TensorRole = 'model' | 'optimizer';
+
+/** One named tensor of a checkpoint; its values stay in the file until they are asked for. */
+export interface Tensor {
+  /** Path from the file's root, keys joined with dots, nothing stripped. Text from the file: treat as hostile. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly storage: StorageBytes;
+  /** Absent: contiguous, row-major, from the first byte of the storage. */
+  readonly layout?: StridedLayout;
+  /** Absent: little-endian. */
+  readonly byteOrder?: 'big';
+  readonly role: TensorRole;
+  readonly module?: ModuleHint;
+}
+
+/** Something in the file that looks like a tensor but cannot be given as one (sparse, quantised, opaque …). */
+export interface UnreadableTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly reason: string;
+}
+
+/** A checkpoint, opened: its tensors in file order, none of them read yet. */
+export interface Checkpoint {
+  /** As the user gave it. */
+  readonly path: string;
+  /** For people: `safetensors`, `safetensors (3 shards)`, `PyTorch (zip)`, `PyTorch (legacy)`, `NumPy (.npz)` … */
+  readonly format: string;
+  /** Files that make it up, in order; one but for sharded models. */
+  readonly files: readonly string[];
+  /** Bytes of all files. */
+  readonly bytes: number;
+  readonly tensors: readonly Tensor[];
+  readonly unreadable: readonly UnreadableTensor[];
+  /** Things a person should know (optimizer state left out, globals a pickle names that were not followed …). */
+  readonly notes: readonly string[];
+}
+
+/** Number of elements of a shape (1 for a scalar). */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
