@@ -1,15 +1,7 @@
 import type { Tensor } from '../checkpoint/checkpoint';
+import type { MatrixView } from '../checkpoint/matrixView';
 
-/**
- * One matrix inside a tensor's contiguous row-major elements: element (i, j) is at
- * `offset + i * rowStride + j`. A whole linear layer has offset 0 and rowStride = columns.
- */
-export interface MatrixView {
-  readonly offset: number;
-  readonly rows: number;
-  readonly columns: number;
-  readonly rowStride: number;
-}
+export type { MatrixView } from '../checkpoint/matrixView';
 
 /** Singular values wanted of one or more matrices of one tensor (groups of a convolution, q, k and v …). */
 export interface SpectrumRequest {

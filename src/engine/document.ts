@@ -3,28 +3,11 @@
  * Each has a JSON Schema in `media/schema/`; change both together.
  */
 
-export type LayerKind = 'linear' | 'conv' | 'embedding' | 'attention' | 'other';
+import type { LayerKind, SkippedTensor } from '../checkpoint/layers/layer';
+import type { RankMetrics } from '../spectrum';
 
-/** Energy levels at which ranks are reported; 0.9999 is "the rank" (mean layer utilization paper, §2.1). */
-export const ENERGY_LEVELS = ['0.9', '0.95', '0.99', '0.999', '0.9999'] as const;
-export type EnergyLevel = (typeof ENERGY_LEVELS)[number];
-
-/** Everything told about one spectrum. Means over the groups for a grouped convolution. */
-export interface RankMetrics {
-  /** r_0.9999: the smallest r whose leading singular values hold 99.99 % of the energy Σσ². */
-  readonly rank: number;
-  readonly energyRanks: Readonly<Record<EnergyLevel, number>>;
-  /** ‖W‖_F² / σ₁². */
-  readonly stableRank: number;
-  /** exp(−Σ pᵢ ln pᵢ), pᵢ = σᵢ / Σσ (Roy & Vetterli, 2007). */
-  readonly effectiveRank: number;
-  readonly spectralNorm: number;
-  readonly frobeniusNorm: number;
-  /** Marchenko–Pastur upper edge for a random matrix of the same shape and entry variance. */
-  readonly randomEdge: number;
-  /** Number of singular values above the random edge. */
-  readonly spikes: number;
-}
+export type { LayerKind, SkippedTensor } from '../checkpoint/layers/layer';
+export { ENERGY_LEVELS, type EnergyLevel, type RankMetrics } from '../spectrum';
 
 /** A named sub-matrix of a fused layer: q, k and v of an attention block, the gates of a recurrent one. */
 export interface LayerPart extends RankMetrics {
@@ -57,13 +40,6 @@ export interface LayerAudit extends RankMetrics {
   readonly parts?: readonly LayerPart[];
   /** Descending; only when spectra were asked for. Mean over groups for a grouped convolution. */
   readonly singularValues?: readonly number[];
-}
-
-export interface SkippedTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly dtype: string;
-  readonly reason: string;
 }
 
 export interface CheckpointFacts {
