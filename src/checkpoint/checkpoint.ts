@@ -21,6 +21,15 @@ export type StorageBytes =
       /** Bytes of the inflated stream before the storage begins (an `.npy` header). */
       readonly skip: number;
       readonly byteLength: number;
+    }
+  | {
+      /** UTF-8 text whose characters are the bytes (code points 0 … 255): how pickle protocol 2 keeps NumPy arrays. */
+      readonly encoding: 'utf8';
+      readonly path: string;
+      readonly offset: number;
+      /** Bytes of the text in the file. */
+      readonly encodedLength: number;
+      readonly byteLength: number;
     };
 
 /** How a tensor's elements lie in its storage, when not contiguous in row-major order from the first byte. */
