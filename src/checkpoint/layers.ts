@@ -1,0 +1,104 @@
+import { elementCount, type Checkpoint, type Tensor } from './checkpoint';
+import { ConvolutionReader, isConvolution, type DeclaredGroups } from './layers/convolution';
+import { readDense, readHeadsProjection } from './layers/dense';
+import { readExperts } from './layers/experts';
+import type { Layer, SkippedTensor } from './layers/layer';
+import type { LayerReading } from './layers/matrix';
+import { nameParts } from './layers/names';
+import { identityKey } from './layers/sharing';
+import { skipReason, type TensorLookup } from './layers/skipping';
+
+export type { DeclaredGroups } from './layers/convolution';
+export type { Layer, LayerKind, LayerPartView, SkippedTensor } from './layers/layer';
+export { modelParameters } from './layers/sharing';
+
+export interface LayerOptions {
+  /** Groups of convolutions that the file does not tell; the first matching pattern counts. */
+  readonly groups?: readonly DeclaredGroups[];
+}
+
+export interface LayerList {
+  /** In file order. */
+  readonly layers: readonly Layer[];
+  /** In file order, what the file's reader could not give as tensors last. */
+  readonly skipped: readonly SkippedTensor[];
+}
+
+/**
+ * Accounts for every tensor of a checkpoint: as a layer (several, for a stack of experts), or as skipped with a reason.
+ * Reads no values: names, shapes and what the file says of its modules decide.
+ *
+ * @throws CheckpointError when declared groups do not divide a convolution's channels
+ */
+export function listLayers(checkpoint: Checkpoint, options: LayerOptions = {}): LayerList {
+  const byName = new Map<string, Tensor>();
+  for (const tensor of checkpoint.tensors) if (tensor.role === 'model') byName.set(tensor.name, tensor);
+  const find: TensorLookup = (name) => byName.get(name);
+  const convolutions = new ConvolutionReader(options.groups ?? [], checkpoint.path);
+  const isGpt2 = storesGpt2Conv1d(checkpoint);
+  const firstOfStorage = new Map<string, string>();
+  const layers: Layer[] = [];
+  const skipped: SkippedTensor[] = [];
+  for (const tensor of checkpoint.tensors) {
+    const reason = skipReason(tensor, find);
+    if (reason !== undefined) {
+      skipped.push({ name: tensor.name, shape: tensor.shape, dtype: tensor.dtype, reason });
+      continue;
+    }
+    const key = identityKey(tensor);
+    const tiedTo = firstOfStorage.get(key);
+    if (tiedTo === undefined) firstOfStorage.set(key, tensor.name);
+    const readings = readTensor(tensor, find, convolutions, isGpt2);
+    readings.forEach((reading, i) => {
+      const index = readings.length > 1 ? `[${i}]` : '';
+      layers.push(toLayer(tensor, index, reading, tiedTo));
+    });
+  }
+  for (const { name, shape, dtype, reason } of checkpoint.unreadable) {
+    skipped.push({ name, shape, dtype, reason: `unreadable: ${reason}` });
+  }
+  return { layers, skipped };
+}
+
+function readTensor(
+  tensor: Tensor,
+  find: TensorLookup,
+  convolutions: ConvolutionReader,
+  isGpt2: boolean,
+): readonly LayerReading[] {
+  const experts = readExperts(tensor, find);
+  if (experts !== undefined) return experts;
+  const heads = readHeadsProjection(tensor);
+  if (heads !== undefined) return [heads];
+  return [isConvolution(tensor) ? convolutions.read(tensor) : readDense(tensor, find, isGpt2)];
+}
+
+function toLayer(tensor: Tensor, index: string, reading: LayerReading, tiedTo: string | undefined): Layer {
+  const { matrices } = reading;
+  const parameters = matrices.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
+  return {
+    ...reading,
+    name: tensor.name + index,
+    tensor,
+    parameters,
+    ...(tiedTo !== undefined && { tiedTo: tiedTo + index }),
+  };
+}
+
+/**
+ * Whether the file stores GPT-2's `Conv1D` layers in × out, as transformers does: c_attn is then D × 3D.
+ * nanoGPT uses the same names with linear layers, out × in.
+ */
+function storesGpt2Conv1d(checkpoint: Checkpoint): boolean {
+  return checkpoint.tensors.some(({ name, shape, role }) => {
+    const { parent, leaf } = nameParts(name);
+    const [rows = 0, columns = 0] = shape;
+    return (
+      role === 'model' &&
+      parent === 'c_attn' &&
+      leaf === 'weight' &&
+      columns === 3 * rows &&
+      elementCount(shape) > 0
+    );
+  });
+}

@@ -1,0 +1,175 @@
+import type { Tensor } from '../checkpoint';
+import { elementCount } from '../checkpoint';
+import { CheckpointError } from '../errors';
+import type { MatrixView } from '../matrixView';
+import { wholeMatrix, type LayerReading } from './matrix';
+import { isDepthwiseName, isTransposedName, moduleType, nameParts, IN_BY_OUT_LEAVES } from './names';
+
+/** Group counts a user declares for convolutions whose names match, since state dicts do not tell them. */
+export interface DeclaredGroups {
+  readonly pattern: RegExp;
+  readonly groups: number;
+}
+
+/** One- to three-dimensional kernels: O × I/g × k. */
+const MIN_AXES = 3;
+const MAX_AXES = 5;
+
+/** Each group is a matrix of its own; the widest depthwise layers in use have some ten thousand channels. */
+const MAX_GROUPS = 1 << 17;
+
+/**
+ * Whether a tensor is a convolution's kernel. A 3-D `kernel` of Flax may be an attention projection;
+ * that is asked before.
+ */
+export function isConvolution(tensor: Tensor): boolean {
+  const axes = tensor.shape.length;
+  if (axes < MIN_AXES || axes > MAX_AXES) return false;
+  const type = moduleType(tensor);
+  if (type !== '' && /Linear|Embedding/.test(type)) return false;
+  const { leaf } = nameParts(tensor.name);
+  return (
+    leaf === 'weight' ||
+    leaf === 'weight_orig' ||
+    leaf === 'kernel' ||
+    leaf === 'w' ||
+    leaf === 'depthwise_kernel' ||
+    leaf === 'pointwise_kernel'
+  );
+}
+
+/**
+ * Reads kernels as matrices over flattened patches (DESIGN: O × I/g·kh·kw), one for each group.
+ * Keeps the output channels seen so far, because a depthwise convolution in a state dict is only told from
+ * a one-channel input by an earlier layer that makes the channels it takes.
+ */
+export class ConvolutionReader {
+  readonly #channelsSeen = new Set<number>();
+
+  constructor(
+    private readonly declared: readonly DeclaredGroups[],
+    private readonly file: string,
+  ) {}
+
+  /**
+   * @param tensor for which {@link isConvolution} holds; tensors come in file order
+   * @throws CheckpointError when the declared number of groups does not divide the channels
+   */
+  read(tensor: Tensor): LayerReading {
+    const { leaf } = nameParts(tensor.name);
+    const isChannelsLast = leaf.endsWith('kernel') || IN_BY_OUT_LEAVES.has(leaf);
+    return isChannelsLast ? this.#readChannelsLast(tensor) : this.#readChannelsFirst(tensor);
+  }
+
+  /** PyTorch: O × I/g × k…, or I × O/g × k… when transposed. */
+  #readChannelsFirst(tensor: Tensor): LayerReading {
+    const [first = 0, second = 0, ...kernel] = tensor.shape;
+    const transposed = isTransposed(tensor, kernel);
+    const groups =
+      this.#knownGroups(tensor, first) ??
+      (!transposed && this.#looksDepthwise(tensor, first, second) ? this.#depthwiseGroups(first) : 1);
+    this.#channelsSeen.add(transposed ? second * groups : first);
+    const rows = first / groups;
+    const columns = second * elementCount(kernel);
+    const matrices = Array.from({ length: groups }, (_, g) => wholeMatrix(rows, columns, g * rows * columns));
+    // Depthwise: one input channel a group.
+    const isTrivial = groups > 1 && (transposed ? rows : second) === 1;
+    return grouped(transposed ? [columns, rows] : [rows, columns], matrices, isTrivial);
+  }
+
+  /** Keras and Flax: k… × I/g × O; depthwise k… × C × multiplier; transposed k… × O × I. */
+  #readChannelsLast(tensor: Tensor): LayerReading {
+    const parts = nameParts(tensor.name);
+    const kernel = tensor.shape.slice(0, -2);
+    const [second = 0, last = 0] = tensor.shape.slice(-2);
+    const size = elementCount(kernel);
+    if (
+      parts.leaf === 'depthwise_kernel' ||
+      (parts.leaf === 'kernel' && isDepthwiseName(parts) && last === 1)
+    ) {
+      return grouped([last, size], channelColumns(size, second, last, MAX_GROUPS), second > 1);
+    }
+    const rows = size * second;
+    // Stored kh·kw·out × in already is out × in.
+    if (isTransposed(tensor, kernel)) return grouped([rows, last], [wholeMatrix(rows, last)], false);
+    const groups = this.#knownGroups(tensor, last) ?? 1;
+    const columns = last / groups;
+    const matrices = Array.from({ length: groups }, (_, g) => ({
+      offset: g * columns,
+      rows,
+      columns,
+      rowStride: last,
+    }));
+    return grouped([columns, rows], matrices, groups > 1 && second === 1);
+  }
+
+  /** The number of groups the user or the file states. */
+  #knownGroups(tensor: Tensor, channels: number): number | undefined {
+    const declared = this.declared.find(({ pattern }) => pattern.test(tensor.name));
+    if (declared !== undefined) {
+      if (Number.isInteger(declared.groups) && declared.groups > 0 && channels % declared.groups === 0) {
+        return declared.groups;
+      }
+      throw new CheckpointError(
+        'unsupported',
+        `${declared.groups} groups do not divide ${channels} channels`,
+        {
+          file: this.file,
+          tensor: tensor.name,
+        },
+      );
+    }
+    const stated = tensor.module?.groups;
+    const isPossible = stated !== undefined && Number.isInteger(stated) && stated > 0 && stated <= MAX_GROUPS;
+    return isPossible && channels % stated === 0 ? stated : undefined;
+  }
+
+  #looksDepthwise(tensor: Tensor, outputs: number, inputsPerGroup: number): boolean {
+    if (inputsPerGroup !== 1 || outputs <= 1 || outputs > MAX_GROUPS) return false;
+    return isDepthwiseName(nameParts(tensor.name)) || this.#depthwiseChannels(outputs) !== undefined;
+  }
+
+  #depthwiseGroups(outputs: number): number {
+    return this.#depthwiseChannels(outputs) ?? outputs;
+  }
+
+  /** The most input channels a depthwise convolution with these outputs can have, of those made before. */
+  #depthwiseChannels(outputs: number): number | undefined {
+    let most: number | undefined;
+    for (const channels of this.#channelsSeen) {
+      if (channels > 1 && outputs % channels === 0 && channels > (most ?? 0)) most = channels;
+    }
+    return most;
+  }
+}
+
+function isTransposed(tensor: Tensor, kernel: readonly number[]): boolean {
+  const type = moduleType(tensor);
+  if (/^(?:Lazy)?Conv/.test(type)) return type.includes('Transpose');
+  return isTransposedName(nameParts(tensor.name), kernel);
+}
+
+/** Views of k… × C × multiplier, one kernel-size × multiplier matrix for each channel. */
+function channelColumns(size: number, channels: number, multiplier: number, most: number): MatrixView[] {
+  if (channels > most) return [wholeMatrix(size, channels * multiplier)];
+  return Array.from({ length: channels }, (_, c) => ({
+    offset: c * multiplier,
+    rows: size,
+    columns: multiplier,
+    rowStride: channels * multiplier,
+  }));
+}
+
+function grouped(
+  shape: readonly [number, number],
+  matrices: readonly MatrixView[],
+  isTrivial: boolean,
+): LayerReading {
+  return {
+    kind: 'conv',
+    shape,
+    matrices,
+    ...(matrices.length > 1 && { groups: matrices.length }),
+    ...(isTrivial && { trivialRank: true }),
+  };
+}

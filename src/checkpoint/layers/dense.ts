@@ -1,0 +1,92 @@
+import type { Tensor } from '../checkpoint';
+import { elementCount } from '../checkpoint';
+import { readFusedAttention } from './attention';
+import type { LayerKind } from './layer';
+import { outByIn, wholeMatrix, type LayerReading, type StoredMatrix } from './matrix';
+import {
+  GPT2_CONV1D,
+  IN_BY_OUT_LEAVES,
+  WEIGHT_LEAVES,
+  isEmbeddingName,
+  moduleType,
+  nameParts,
+} from './names';
+import { readRecurrent } from './recurrent';
+import type { TensorLookup } from './skipping';
+
+/** Flax and Keras attention keeps heads as an axis: model × heads × size, and heads × size × model on the way out. */
+const HEADS_LAST: ReadonlySet<string> = new Set(['query', 'key', 'value']);
+const HEADS_FIRST: ReadonlySet<string> = new Set(['out', 'attention_output']);
+
+/** A 3-D `kernel` that is an attention projection rather than a one-dimensional convolution. */
+export function readHeadsProjection(tensor: Tensor): LayerReading | undefined {
+  const { leaf, parent } = nameParts(tensor.name);
+  const [a = 0, b = 0, c = 0] = tensor.shape;
+  if (leaf !== 'kernel' || tensor.shape.length !== 3) return undefined;
+  if (!HEADS_LAST.has(parent) && !HEADS_FIRST.has(parent)) return undefined;
+  const [rows, columns] = HEADS_LAST.has(parent) ? [a, b * c] : [a * b, c];
+  return { kind: 'linear', shape: [columns, rows], matrices: [wholeMatrix(rows, columns)] };
+}
+
+/**
+ * Reads everything that is neither convolution nor expert stack: linear layers, embeddings, fused projections,
+ * and parameters of other shapes flattened to first axis × rest.
+ *
+ * @param isGpt2 the file stores GPT-2's `Conv1D` layers in × out
+ */
+export function readDense(tensor: Tensor, find: TensorLookup, isGpt2: boolean): LayerReading {
+  const { leaf, parent } = nameParts(tensor.name);
+  const isWeight = WEIGHT_LEAVES.has(leaf);
+  // A bare parameter's leading axes of size 1 are there for broadcasting: pos_embed is 1 × N × D.
+  const shape = isWeight ? tensor.shape : withoutLeadingOnes(tensor.shape);
+  const isEmbedding = isEmbeddingTensor(tensor);
+  if (shape.length !== 2) return readFlattened(shape, isEmbedding);
+  const [rows = 0, columns = 0] = shape;
+  const transposed =
+    !isEmbedding &&
+    (IN_BY_OUT_LEAVES.has(leaf) ||
+      moduleType(tensor) === 'Conv1D' || // transformers' class, not torch.nn.Conv1d
+      (isGpt2 && GPT2_CONV1D.has(parent)));
+  const stored: StoredMatrix = { rows, columns, transposed };
+  const fused = readRecurrent(tensor, find) ?? readFusedAttention(tensor, stored, find);
+  if (fused !== undefined) return fused;
+  const kind = isEmbedding ? 'embedding' : linearOrOther(tensor);
+  return { kind, shape: outByIn(stored), matrices: [wholeMatrix(rows, columns)] };
+}
+
+function linearOrOther(tensor: Tensor): LayerKind {
+  const { leaf } = nameParts(tensor.name);
+  const isLinear =
+    WEIGHT_LEAVES.has(leaf) || leaf.endsWith('_weight') || moduleType(tensor).endsWith('Linear');
+  return isLinear ? 'linear' : 'other';
+}
+
+function isEmbeddingTensor(tensor: Tensor): boolean {
+  const type = moduleType(tensor);
+  if (/^Embedding(?:Bag)?$/.test(type)) return true;
+  if (/Linear$|^Conv/.test(type)) return false;
+  const { leaf, parent } = nameParts(tensor.name);
+  return isEmbeddingName(WEIGHT_LEAVES.has(leaf) ? parent : leaf);
+}
+
+/**
+ * First axis × rest. Position embeddings keep their grid as axes and the model's width, the longest axis,
+ * first (Swin, C × H × W) or last (SAM, H × W × C): rows are positions or channels, never one edge of the grid.
+ */
+function readFlattened(shape: readonly number[], isEmbedding: boolean): LayerReading {
+  const elements = elementCount(shape);
+  const [first = 1] = shape;
+  const last = shape.at(-1) ?? 1;
+  const rows = isEmbedding && last >= first ? elements / last : first;
+  const columns = elements / rows;
+  return {
+    kind: isEmbedding ? 'embedding' : 'other',
+    shape: [rows, columns],
+    matrices: [wholeMatrix(rows, columns)],
+  };
+}
+
+function withoutLeadingOnes(shape: readonly number[]): readonly number[] {
+  const first = shape.findIndex((size) => size !== 1);
+  return first === -1 ? [] : shape.slice(first);
+}

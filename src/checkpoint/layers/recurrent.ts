@@ -1,0 +1,74 @@
+import type { Tensor } from '../checkpoint';
+import { outByIn, outputBlocks, wholeMatrix, type LayerReading, type StoredMatrix } from './matrix';
+import { moduleType, nameParts } from './names';
+import type { TensorLookup } from './skipping';
+
+/** Gates in the order they are stacked (torch.nn.GRU, torch.nn.LSTM). */
+const PYTORCH_GATES = { gru: ['r', 'z', 'n'], lstm: ['i', 'f', 'g', 'o'] } as const;
+/** Gates in the order they are stacked (keras.layers.GRU, keras.layers.LSTM). */
+const KERAS_GATES = { gru: ['z', 'r', 'h'], lstm: ['i', 'f', 'c', 'o'] } as const;
+
+type Gates = readonly string[];
+
+/**
+ * Reads the weights of recurrent layers, gates stacked: PyTorch's `weight_ih_l0`, `weight_hh_l0`, `weight_hr_l0`
+ * and Keras' `kernel` beside `recurrent_kernel`. Undefined for anything else.
+ */
+export function readRecurrent(tensor: Tensor, find: TensorLookup): LayerReading | undefined {
+  const [rows = 0, columns = 0] = tensor.shape;
+  if (tensor.shape.length !== 2) return undefined;
+  const { leaf, prefix } = nameParts(tensor.name);
+  if (/^weight_(?:ih|hh)(?:_l\d+(?:_reverse)?)?$/.test(leaf)) {
+    const stored = { rows, columns, transposed: false };
+    return withGates(stored, pytorchGates(tensor, find));
+  }
+  // An LSTM's projection of its state (proj_size).
+  if (/^weight_hr_l\d+(?:_reverse)?$/.test(leaf))
+    return withGates({ rows, columns, transposed: false }, undefined);
+  if (leaf === 'kernel' || leaf === 'recurrent_kernel') {
+    const recurrent = find(tensor.name.replace(/(?:recurrent_)?kernel(:\d+)?$/, 'recurrent_kernel$1'));
+    if (recurrent === undefined || prefix === '') return undefined;
+    const [hidden = 0, stacked = 0] = recurrent.shape;
+    return withGates({ rows, columns, transposed: true }, gatesOfRatio(stacked / hidden, KERAS_GATES));
+  }
+  return undefined;
+}
+
+function pytorchGates(tensor: Tensor, find: TensorLookup): Gates | undefined {
+  const type = moduleType(tensor);
+  if (type.startsWith('GRU')) return PYTORCH_GATES.gru;
+  if (type.startsWith('LSTM')) return PYTORCH_GATES.lstm;
+  if (type.startsWith('RNN')) return undefined;
+  // State dicts: weight_hh is gates·h × h; with a projection gates·h × p, and weight_hr is p × h.
+  const hidden =
+    find(tensor.name.replace(/weight_[ih]h/, 'weight_hr'))?.shape[1] ??
+    find(tensor.name.replace(/weight_ih/, 'weight_hh'))?.shape[1];
+  const [rows = 0] = tensor.shape;
+  return hidden === undefined ? undefined : gatesOfRatio(rows / hidden, PYTORCH_GATES);
+}
+
+function gatesOfRatio(
+  ratio: number,
+  gates: { readonly gru: Gates; readonly lstm: Gates },
+): Gates | undefined {
+  if (ratio === gates.gru.length) return gates.gru;
+  return ratio === gates.lstm.length ? gates.lstm : undefined;
+}
+
+function withGates(stored: StoredMatrix, gates: Gates | undefined): LayerReading {
+  const [outputs] = outByIn(stored);
+  const size = outputs / (gates?.length ?? 1);
+  return {
+    kind: 'other',
+    shape: outByIn(stored),
+    matrices: [wholeMatrix(stored.rows, stored.columns)],
+    ...(gates !== undefined &&
+      Number.isInteger(size) && {
+        parts: outputBlocks(
+          stored,
+          gates,
+          gates.map(() => size),
+        ),
+      }),
+  };
+}

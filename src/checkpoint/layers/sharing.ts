@@ -1,0 +1,101 @@
+import { elementCount, type Checkpoint, type Tensor } from '../checkpoint';
+import { bytesPerElement, isFloating } from '../dtype';
+import { isBuffer } from './skipping';
+
+/** The storage a tensor lies in, apart from where in it: raw storages of one file are one. */
+function storageKey({ storage }: Tensor): string {
+  if (storage.encoding === 'raw') return `raw ${storage.path}`;
+  const skip = storage.encoding === 'deflate' ? storage.skip : 0;
+  return `${storage.encoding} ${storage.offset} ${skip} ${storage.path}`;
+}
+
+/** Byte of the storage (of the file, when raw) at which element [0, …, 0] lies. */
+function firstByte({ storage, layout, dtype }: Tensor): number {
+  const base = storage.encoding === 'raw' ? storage.offset : 0;
+  return base + (layout?.offset ?? 0) * bytesPerElement(dtype);
+}
+
+/** Equal for two tensors that are the same elements in the same order and shape: tied weights. */
+export function identityKey(tensor: Tensor): string {
+  return JSON.stringify([
+    storageKey(tensor),
+    firstByte(tensor),
+    tensor.dtype,
+    tensor.shape,
+    strides(tensor),
+    tensor.byteOrder ?? 'little',
+  ]);
+}
+
+/** Strides in elements; those of axes of size 1 are never used and count as 0. */
+function strides({ shape, layout }: Tensor): number[] {
+  let contiguous = 1;
+  const rowMajor = shape.map(() => 0);
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    rowMajor[axis] = contiguous;
+    contiguous *= shape[axis] ?? 1;
+  }
+  return shape.map((size, axis) => (size === 1 ? 0 : ((layout?.strides ?? rowMajor)[axis] ?? 0)));
+}
+
+interface Extent {
+  readonly first: number;
+  readonly end: number;
+  readonly elements: number;
+  readonly elementBytes: number;
+}
+
+/** The stretch of the storage, in bytes, that a tensor's elements lie in, and how many distinct ones there are. */
+function extent(tensor: Tensor): Extent {
+  const elementBytes = bytesPerElement(tensor.dtype);
+  const steps = strides(tensor);
+  const span = tensor.shape.reduce((sum, size, axis) => sum + (size - 1) * (steps[axis] ?? 0), 1);
+  const first = firstByte(tensor);
+  // An expanded axis (stride 0) repeats its elements.
+  const elements = Math.min(span, elementCount(tensor.shape));
+  return { first, end: first + span * elementBytes, elements, elementBytes };
+}
+
+/**
+ * Parameters of a model: elements of its floating-point tensors, shared storages once, optimizer state and buffers
+ * (running statistics, masks, rotary tables) left out.
+ */
+export function modelParameters(checkpoint: Checkpoint): number {
+  const storages = new Map<string, Extent[]>();
+  for (const tensor of checkpoint.tensors) {
+    if (tensor.role !== 'model' || !isFloating(tensor.dtype) || isBuffer(tensor)) continue;
+    if (elementCount(tensor.shape) === 0) continue;
+    const key = storageKey(tensor);
+    const extents = storages.get(key);
+    if (extents === undefined) storages.set(key, [extent(tensor)]);
+    else extents.push(extent(tensor));
+  }
+  let parameters = 0;
+  for (const extents of storages.values()) parameters += distinctElements(extents);
+  return parameters;
+}
+
+/** Elements in the union of the stretches; overlapping ones count as many as they span, or hold, the fewer. */
+function distinctElements(extents: Extent[]): number {
+  extents.sort((a, b) => a.first - b.first);
+  let total = 0;
+  let held = 0;
+  let first = 0;
+  let end = -1;
+  let elementBytes = 1;
+  const close = () => {
+    if (end > first) total += Math.min(held, Math.floor((end - first) / elementBytes));
+  };
+  for (const next of extents) {
+    if (next.first >= end) {
+      close();
+      ({ first, end, elementBytes } = next);
+      held = next.elements;
+    } else {
+      end = Math.max(end, next.end);
+      held += next.elements;
+    }
+  }
+  close();
+  return total;
+}
