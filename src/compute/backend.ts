@@ -23,7 +23,12 @@ export type SpectrumResult =
       /** One array per requested matrix: min(rows, columns) singular values, descending, never negative. */
       readonly singularValues: readonly Float64Array[];
     }
-  | { readonly kind: 'nonFinite'; readonly nonFinite: NonFinite };
+  | { readonly kind: 'nonFinite'; readonly nonFinite: NonFinite }
+  /** The backend cannot take a matrix of this size; `reason` completes "skipped: …". */
+  | { readonly kind: 'tooLarge'; readonly reason: string };
+
+/** Reports how far the request is, 0 … 1, by estimated work. */
+export type OnFraction = (fraction: number) => void;
 
 /** Eigenpairs of a real symmetric matrix. */
 export interface SymmetricEigen {
@@ -47,7 +52,11 @@ export interface ComputeBackend {
   /** Content hash (hex sha256) of the tensor's stored bytes and layout; reads the tensor once. */
   digest(tensor: Tensor, signal: AbortSignal): Promise<string>;
   /** Singular values, largest error at most 2e-8·σ₁. */
-  singularValues(request: SpectrumRequest, signal: AbortSignal): Promise<SpectrumResult>;
+  singularValues(
+    request: SpectrumRequest,
+    signal: AbortSignal,
+    onFraction?: OnFraction,
+  ): Promise<SpectrumResult>;
   /** All eigenpairs of a symmetric n × n matrix (row-major, lower triangle read). */
   symmetricEigen(matrix: Float64Array, n: number, signal: AbortSignal): Promise<SymmetricEigen>;
   dispose(): Promise<void>;

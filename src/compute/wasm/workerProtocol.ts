@@ -1,0 +1,28 @@
+import type { Tensor } from '../../checkpoint/checkpoint';
+import type { SpectrumRequest, SpectrumResult, SymmetricEigen } from '../backend';
+
+/** What a worker can be asked for, and what each answer holds. */
+export interface WorkerCalls {
+  readonly digest: { readonly argument: Tensor; readonly result: string };
+  readonly singularValues: { readonly argument: SpectrumRequest; readonly result: SpectrumResult };
+  readonly symmetricEigen: {
+    readonly argument: { readonly matrix: Float64Array; readonly n: number };
+    readonly result: SymmetricEigen;
+  };
+}
+
+export type CallName = keyof WorkerCalls;
+
+export type WorkerRequest = {
+  readonly [K in CallName]: { readonly call: K; readonly argument: WorkerCalls[K]['argument'] };
+}[CallName];
+
+export type WorkerReply =
+  | { readonly kind: 'fraction'; readonly fraction: number }
+  | { readonly kind: 'result'; readonly result: WorkerCalls[CallName]['result'] }
+  | { readonly kind: 'failure'; readonly message: string };
+
+/** What a worker is started with: the compiled kernels, shared by all. */
+export interface WorkerSetup {
+  readonly module: WebAssembly.Module;
+}
