@@ -48,7 +48,7 @@ function account(declarations: readonly Declaration[], options?: LayerOptions) {
   const layers = new Map(list.layers.map((layer) => [layer.name, layer]));
   return {
     brief: Object.fromEntries(list.layers.map((l) => [l.name, `${l.kind} ${l.shape.join('×')}`])),
-    layer(name: string): Layer {
+    layer: (name: string): Layer => {
       const layer = layers.get(name);
       assert.ok(layer, `no layer ${name}`);
       return layer;
@@ -307,7 +307,7 @@ describe('vision transformers', () => {
       layer('blocks.0.attn.qkv.weight').parts?.map((p) => p.name),
       ['q', 'k', 'v'],
     );
-    assert.equal(skipped['cls_token'], 'vector');
+    assert.equal(skipped.cls_token, 'vector');
     assert.equal(skipped['blocks.0.ls1.gamma'], 'vector');
   });
   it('torchvision ViT (in_proj_weight) and a hand-written one (patch_embedding.embed)', () => {
@@ -441,7 +441,7 @@ describe('recurrent layers', () => {
       parts?.map((p) => p.name),
       ['i', 'f', 'g', 'o'],
     );
-    assert.deepEqual(parts?.[3]?.matrices, [{ offset: 38400, rows: 128, columns: 100, rowStride: 100 }]);
+    assert.deepEqual(parts[3]?.matrices, [{ offset: 38400, rows: 128, columns: 100, rowStride: 100 }]);
     assert.equal(skipped['lstm.bias_hh_l0'], 'bias');
   });
   it('GRU of a pickled module: gates r, z, n, and its encoder an embedding', () => {

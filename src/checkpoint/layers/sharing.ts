@@ -1,5 +1,6 @@
 import { elementCount, type Checkpoint, type Tensor } from '../checkpoint';
 import { bytesPerElement, isFloating } from '../dtype';
+import { rowMajorStrides } from '../layout';
 import { isBuffer } from './skipping';
 
 /** The storage a tensor lies in, apart from where in it: raw storages of one file are one. */
@@ -29,13 +30,8 @@ export function identityKey(tensor: Tensor): string {
 
 /** Strides in elements; those of axes of size 1 are never used and count as 0. */
 function strides({ shape, layout }: Tensor): number[] {
-  let contiguous = 1;
-  const rowMajor = shape.map(() => 0);
-  for (let axis = shape.length - 1; axis >= 0; axis--) {
-    rowMajor[axis] = contiguous;
-    contiguous *= shape[axis] ?? 1;
-  }
-  return shape.map((size, axis) => (size === 1 ? 0 : ((layout?.strides ?? rowMajor)[axis] ?? 0)));
+  const steps = layout?.strides ?? rowMajorStrides(shape);
+  return shape.map((size, axis) => (size === 1 ? 0 : (steps[axis] ?? 0)));
 }
 
 interface Extent {
