@@ -92,7 +92,10 @@ export class WorkerPool {
 
   async dispose(): Promise<void> {
     this.disposed = true;
-    for (const job of this.queue.splice(0)) this.settle(job, () => { job.reject(new Error('the backend was closed')); });
+    for (const job of this.queue.splice(0))
+      this.settle(job, () => {
+        job.reject(new Error('the backend was closed'));
+      });
     await Promise.all(this.workers.splice(0).map((worker) => this.end(worker, 'the backend was closed')));
   }
 
@@ -182,7 +185,10 @@ export class WorkerPool {
     this.forget(worker);
     const { job } = worker;
     worker.job = undefined;
-    if (job !== undefined) this.settle(job, () => { job.reject(new Error(message)); });
+    if (job !== undefined)
+      this.settle(job, () => {
+        job.reject(new Error(message));
+      });
     if (!this.disposed) this.dispatch();
   }
 
@@ -190,7 +196,10 @@ export class WorkerPool {
     this.forget(worker);
     const { job } = worker;
     worker.job = undefined;
-    if (job !== undefined) this.settle(job, () => { job.reject(new Error(message)); });
+    if (job !== undefined)
+      this.settle(job, () => {
+        job.reject(new Error(message));
+      });
     await worker.thread.terminate();
   }
 

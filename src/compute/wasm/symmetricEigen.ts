@@ -52,7 +52,7 @@ export function symmetricEigen(matrix: Float64Array, n: number, instance: Kernel
   do left = kernels.tridiagonalizePanel(A, n, ld, left, d, e, tau, work);
   while (left > 0);
   new Divider(instance, d, e, Q, ld, order, work).solve(0, n);
-  for (let from = 2; from < n; ) from = kernels.reflectBack(A, n, ld, from, tau, Q, n, ld, work);
+  for (let from = 2; from < n;) from = kernels.reflectBack(A, n, ld, from, tau, Q, n, ld, work);
   return collect(n, factor, instance, d, Q, ld, order);
 }
 
@@ -67,8 +67,7 @@ function copyScaled(matrix: Float64Array, n: number, to: Float64Array, ld: numbe
   if (!Number.isFinite(largest)) throw new NonFiniteSymmetric('the matrix holds NaN or infinite elements');
   const factor = largest === 0 ? 1 : 2 ** -Math.max(-1000, Math.min(1000, Math.floor(Math.log2(largest))));
   to.fill(0);
-  for (let i = 0; i < n; i++)
-    for (let j = 0; j <= i; j++) to[i * ld + j] = (matrix[i * n + j] ?? 0) * factor;
+  for (let i = 0; i < n; i++) for (let j = 0; j <= i; j++) to[i * ld + j] = (matrix[i * n + j] ?? 0) * factor;
   return factor;
 }
 

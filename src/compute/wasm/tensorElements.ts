@@ -1,8 +1,12 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { elementCount, type Tensor } from '../../checkpoint/checkpoint';
 import { bytesPerElement } from '../../checkpoint/dtype';
-import { CheckpointError } from '../../checkpoint/errors';
-import { byteRange, isContiguousRaw, readTensorBytesSync } from '../../checkpoint/tensorData';
+import { readFullySync } from '../../checkpoint/file';
+import {
+  byteRange,
+  isContiguousRaw,
+  readTensorBytesSync,
+  type FileDescriptors,
+} from '../../checkpoint/tensorData';
 import type { MatrixView } from '../../checkpoint/matrixView';
 import type { NonFinite } from '../backend';
 import type { KernelInstance } from './kernels';
@@ -41,6 +45,7 @@ export class TensorElements {
   constructor(
     private readonly tensor: Tensor,
     private readonly instance: KernelInstance,
+    files: FileDescriptors,
   ) {
     this.count = elementCount(tensor.shape);
     this.wide = tensor.dtype === 'float64';
@@ -48,19 +53,15 @@ export class TensorElements {
     this.decodedBytes = this.wide ? 8 : 4;
     if (isContiguousRaw(tensor)) {
       this.start = byteRange(tensor).offset;
-      this.fd = openSync(tensor.storage.path, 'r');
+      this.fd = files.get(tensor.storage.path);
     } else {
-      this.bytes = readTensorBytesSync(tensor);
+      this.bytes = readTensorBytesSync(tensor, files);
     }
     this.resident = this.count * this.decodedBytes <= BLOCK_BYTES;
     const held = this.resident ? this.count : largestBlock(tensor, this.decodedBytes);
     this.buffer = instance.allocate(held * this.decodedBytes);
     this.staging = this.isStoredDecoded ? this.buffer : instance.allocate(held * this.storedBytes);
     if (this.resident) this.load(0, this.count, this.buffer, this.staging);
-  }
-
-  close(): void {
-    if (this.fd !== undefined) closeSync(this.fd);
   }
 
   /** Bytes of one decoded element. */
@@ -168,21 +169,9 @@ export class TensorElements {
   }
 
   private read(position: number, target: Uint8Array): void {
-    if (this.bytes !== undefined) {
-      target.set(this.bytes.subarray(position, position + target.length));
-      return;
-    }
-    for (let done = 0; done < target.length; ) {
-      const offset = this.start + position + done;
-      const n = this.fd === undefined ? 0 : readSync(this.fd, target, done, target.length - done, offset);
-      if (n === 0)
-        throw new CheckpointError('io', 'the file became shorter while it was read', {
-          file: this.tensor.storage.path,
-          tensor: this.tensor.name,
-          offset,
-        });
-      done += n;
-    }
+    if (this.bytes !== undefined) target.set(this.bytes.subarray(position, position + target.length));
+    else if (this.fd !== undefined)
+      readFullySync(this.fd, target, this.tensor.storage.path, this.start + position);
   }
 }
 

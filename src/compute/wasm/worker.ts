@@ -1,10 +1,15 @@
 /** A worker thread: one kernel instance, one request at a time, everything synchronous. */
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Tensor } from '../../checkpoint/checkpoint';
 import { CheckpointError } from '../../checkpoint/errors';
-import { byteRange, isContiguousRaw, readTensorBytesSync } from '../../checkpoint/tensorData';
+import { readFullySync } from '../../checkpoint/file';
+import {
+  byteRange,
+  FileDescriptors,
+  isContiguousRaw,
+  readTensorBytesSync,
+} from '../../checkpoint/tensorData';
 import type { SpectrumRequest, SpectrumResult } from '../backend';
 import { KernelInstance } from './kernels';
 import { NonFiniteMatrix, singularValues } from './matrixSpectrum';
@@ -25,46 +30,58 @@ const { module } = workerData as WorkerSetup;
 const instance = new KernelInstance(module);
 
 port.on('message', (request: WorkerRequest) => {
-  port.postMessage(answer(request));
+  const reply = answer(request);
+  port.postMessage(reply, transferable(reply));
 });
+
+/** Eigenvectors are handed over, not copied. */
+function transferable(reply: WorkerReply): ArrayBuffer[] {
+  if (reply.kind !== 'result' || typeof reply.result === 'string' || !('vectors' in reply.result)) return [];
+  // Both arrays were made by this worker over plain ArrayBuffers.
+  return [reply.result.values.buffer as ArrayBuffer, reply.result.vectors.buffer as ArrayBuffer];
+}
 
 function answer(request: WorkerRequest): WorkerReply {
   instance.reset();
+  const files = new FileDescriptors();
   try {
-    return { kind: 'result', result: dispatch(request) };
+    return { kind: 'result', result: dispatch(request, files) };
   } catch (error) {
     return { kind: 'failure', message: error instanceof Error ? error.message : String(error) };
+  } finally {
+    files.closeAll();
   }
 }
 
-function dispatch(request: WorkerRequest): WorkerCalls[CallName]['result'] {
+function dispatch(request: WorkerRequest, files: FileDescriptors): WorkerCalls[CallName]['result'] {
   switch (request.call) {
     case 'digest':
-      return digest(request.argument);
+      return digest(request.argument, files);
     case 'singularValues':
-      return spectra(request.argument);
+      return spectra(request.argument, files);
     case 'symmetricEigen':
       return symmetricEigen(request.argument.matrix, request.argument.n, instance);
   }
 }
 
-function spectra({ tensor, matrices }: SpectrumRequest): SpectrumResult {
-  const elements = new TensorElements(tensor, instance);
+function spectra({ tensor, matrices }: SpectrumRequest, files: FileDescriptors): SpectrumResult {
   try {
-    if (elements.wide && !elements.scaleToRange())
+    const elements = new TensorElements(tensor, instance, files);
+    const report = throttledReporter(matrices.length);
+    try {
+      if (elements.wide && !elements.scaleToRange()) throw new NonFiniteMatrix();
+      return {
+        kind: 'spectra',
+        singularValues: matrices.map((view, i) => singularValues(view, elements, instance, report(i))),
+      };
+    } catch (error) {
+      if (!(error instanceof NonFiniteMatrix)) throw error;
       return { kind: 'nonFinite', nonFinite: elements.countNonFinite() };
-    const reporter = throttledReporter(matrices.length);
-    return {
-      kind: 'spectra',
-      singularValues: matrices.map((view, i) => singularValues(view, elements, instance, reporter(i))),
-    };
+    }
   } catch (error) {
-    if (error instanceof NonFiniteMatrix)
-      return { kind: 'nonFinite', nonFinite: elements.countNonFinite() };
     if (error instanceof RangeError) return { kind: 'tooLarge', reason: error.message };
+    if (error instanceof CheckpointError) throw error.at({ tensor: tensor.name });
     throw error;
-  } finally {
-    elements.close();
   }
 }
 
@@ -80,26 +97,16 @@ function throttledReporter(matrices: number): (index: number) => (fraction: numb
 }
 
 /** sha256 of the tensor's values as contiguous row-major little-endian bytes, whatever file format holds them. */
-function digest(tensor: Tensor): string {
+function digest(tensor: Tensor, files: FileDescriptors): string {
   const hash = createHash('sha256');
-  if (!isContiguousRaw(tensor)) return hash.update(readTensorBytesSync(tensor)).digest('hex');
+  if (!isContiguousRaw(tensor)) return hash.update(readTensorBytesSync(tensor, files)).digest('hex');
   const { path, offset, byteLength } = byteRange(tensor);
+  const fd = files.get(path);
   const chunk = new Uint8Array(Math.min(HASH_CHUNK, byteLength));
-  const fd = openSync(path, 'r');
-  try {
-    for (let done = 0; done < byteLength; ) {
-      const n = readSync(fd, chunk, 0, Math.min(chunk.length, byteLength - done), offset + done);
-      if (n === 0)
-        throw new CheckpointError('io', 'the file became shorter while it was read', {
-          file: path,
-          tensor: tensor.name,
-          offset: offset + done,
-        });
-      hash.update(chunk.subarray(0, n));
-      done += n;
-    }
-  } finally {
-    closeSync(fd);
+  for (let done = 0; done < byteLength; done += chunk.length) {
+    const here = chunk.subarray(0, Math.min(chunk.length, byteLength - done));
+    readFullySync(fd, here, path, offset + done);
+    hash.update(here);
   }
   return hash.digest('hex');
 }

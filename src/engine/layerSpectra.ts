@@ -1,0 +1,142 @@
+import { identityKey, type Layer } from '../checkpoint/layers';
+import type { MatrixView } from '../checkpoint/matrixView';
+import type { ComputeBackend, SpectrumResult } from '../compute';
+import { sha256, type FileDigests, type ResultCache } from './cache';
+import { ProgressMeter, type Progress } from './progress';
+
+/** Spectra of a layer: its matrices first, then those of its parts, in order. */
+export type LayerSpectra = SpectrumResult;
+
+interface SpectraOptions {
+  readonly backend: ComputeBackend;
+  readonly signal: AbortSignal;
+  readonly cache: ResultCache | null;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** All matrices whose spectra a layer needs: its own, then its parts'. */
+export function matricesOf(layer: Layer): readonly MatrixView[] {
+  return [...layer.matrices, ...(layer.parts ?? []).flatMap((part) => part.matrices)];
+}
+
+/**
+ * Singular values of many layers, largest first, as many at once as the backend works on. Every layer is handed to
+ * `onLayer` as soon as it is done. The first failure ends the job; what was finished stays in the cache.
+ */
+export async function spectraOf(
+  layers: readonly Layer[],
+  options: SpectraOptions,
+  onLayer: (index: number, layer: Layer, result: LayerSpectra) => void,
+): Promise<void> {
+  const works = layers.map((layer) => matricesOf(layer).reduce((sum, view) => sum + workOf(view), 0));
+  const meter = new ProgressMeter(works, (progress) => options.onProgress?.(progress));
+  const largestFirst = layers
+    .map((layer, index) => ({ layer, index }))
+    .sort((a, b) => (works[b.index] ?? 0) - (works[a.index] ?? 0));
+  const stop = new AbortController();
+  const onAbort = (): void => {
+    stop.abort(options.signal.reason);
+  };
+  options.signal.addEventListener('abort', onAbort, { once: true });
+  const source = new SpectraSource(options.backend, options.cache, stop.signal);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let item = largestFirst[next++]; item !== undefined; item = largestFirst[next++]) {
+      const { layer, index } = item;
+      const { result, free } = await source.get(layer, (fraction) => {
+        meter.advance(index, fraction);
+      });
+      onLayer(index, layer, result);
+      meter.finish(index, layer.name, free);
+    }
+  };
+  try {
+    // One lane more than workers, so that a worker never waits for the next layer's cache look-up.
+    await Promise.all(Array.from({ length: options.backend.concurrency + 1 }, lane));
+  } catch (error) {
+    stop.abort(error);
+    throw error;
+  } finally {
+    options.signal.removeEventListener('abort', onAbort);
+    await source.saveDigests();
+  }
+}
+
+/** Floating-point operations of one matrix's singular values, for progress: Gram matrix and its reduction. */
+function workOf({ rows, columns }: MatrixView): number {
+  const small = Math.min(rows, columns);
+  return small * small * Math.max(rows, columns) + (4 / 3) * small ** 3;
+}
+
+interface Found {
+  readonly result: SpectrumResult;
+  /** Nothing was computed for it. */
+  readonly free: boolean;
+}
+
+/** Spectra from the cache, from a tied layer's result, or from the backend. */
+class SpectraSource {
+  private readonly files = new Map<string, Promise<FileDigests>>();
+  private readonly sameTensor = new Map<string, Promise<Found>>();
+
+  constructor(
+    private readonly backend: ComputeBackend,
+    private readonly cache: ResultCache | null,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async get(layer: Layer, onFraction: (fraction: number) => void): Promise<Found> {
+    const key = JSON.stringify([identityKey(layer.tensor), matricesOf(layer)]);
+    const tied = this.sameTensor.get(key);
+    if (tied !== undefined) return { ...(await tied), free: true };
+    const found = this.find(layer, onFraction);
+    if (layer.tiedTo === undefined) {
+      // Awaited below by this caller too: a failure is never unhandled.
+      this.sameTensor.set(key, found);
+    }
+    return found;
+  }
+
+  /** Remembers the digests of this job's files, so that the next one need not read them. */
+  async saveDigests(): Promise<void> {
+    const files = await Promise.all(this.files.values());
+    await Promise.all(files.map((file) => file.save()));
+  }
+
+  private async find(layer: Layer, onFraction: (fraction: number) => void): Promise<Found> {
+    const { cache } = this;
+    if (cache === null) return { result: await this.compute(layer, onFraction), free: false };
+    const { tensor } = layer;
+    const digest = await this.digestOf(layer, cache);
+    const key = sha256(
+      JSON.stringify([digest, tensor.dtype, tensor.shape, matricesOf(layer), this.backend.build]),
+    );
+    const known = await cache.spectra(key);
+    if (known?.length === matricesOf(layer).length)
+      return { result: { kind: 'spectra', singularValues: known }, free: true };
+    const result = await this.compute(layer, onFraction);
+    if (result.kind === 'spectra') await cache.storeSpectra(key, result.singularValues);
+    return { result, free: false };
+  }
+
+  private compute(layer: Layer, onFraction: (fraction: number) => void): Promise<SpectrumResult> {
+    return this.backend.singularValues(
+      { tensor: layer.tensor, matrices: matricesOf(layer) },
+      this.signal,
+      onFraction,
+    );
+  }
+
+  private async digestOf({ tensor }: Layer, cache: ResultCache): Promise<string> {
+    const file = tensor.storage.path;
+    const digests = this.files.get(file) ?? cache.fileDigests(file);
+    this.files.set(file, digests);
+    const known = await digests;
+    const tensorKey = identityKey(tensor);
+    const remembered = known.get(tensorKey);
+    if (remembered !== undefined) return remembered;
+    const digest = await this.backend.digest(tensor, this.signal);
+    known.set(tensorKey, digest);
+    return digest;
+  }
+}
