@@ -42,7 +42,8 @@ interface Entry {
 
 /** Whether the first bytes of a file can be a safetensors header: its length, then JSON. */
 export function looksLikeSafetensors(head: Uint8Array): boolean {
-  return head.length > LENGTH_BYTES && head[LENGTH_BYTES] === 0x7b;
+  // No honest length needs the upper four of its eight bytes.
+  return head[LENGTH_BYTES] === 0x7b && head.subarray(4, LENGTH_BYTES).every((byte) => byte === 0);
 }
 
 /**

@@ -23,6 +23,9 @@ const MAX_NAME_CHARACTERS = 4096;
 /** All names together; keeps shared prefixes from growing into gigabytes. */
 const MAX_NAMES_CHARACTERS = 32 * 1024 * 1024;
 
+/** Where recurrent modules list their own parameters a second time; no state dict has it. */
+const PARAMETER_LISTS: ReadonlySet<PickleValue> = new Set(['_flat_weights']);
+
 export type Leaf = TensorValue | NumpyArrayValue | UnreadableValue | StorageValue;
 
 export interface FoundTensor {
@@ -171,7 +174,7 @@ function objectChildren(parent: Place, object: ObjectValue): Place[] {
   const children: Place[] = [];
   if (!isPlain(object.args)) children.push({ ...inside, value: object.args, depth: parent.depth + 1 });
   for (const [key, value] of attributes) {
-    if (isPlain(value)) continue;
+    if (isPlain(value) || (module !== undefined && PARAMETER_LISTS.has(key))) continue;
     const isPart = typeof key === 'string' && (MODULE_PARTS as readonly string[]).includes(key);
     if (isPart && value instanceof DictValue) children.push({ ...inside, value, depth: parent.depth + 1 });
     else children.push(...entryChildren(inside, new Map([[key, value]])));
@@ -214,7 +217,7 @@ function keyText(key: PickleValue): string {
   if (key === null) return 'None';
   if (typeof key !== 'object') return String(key);
   if (key instanceof TupleValue && key.items.length <= 8) {
-    return `(${key.items.map((item) => (isPlain(item) ? String(item) : '…')).join(',')})`;
+    return `(${key.items.map((item) => (typeof item === 'object' ? '…' : String(item))).join(',')})`;
   }
   return key instanceof GlobalValue ? key.fullName : `<${key.kind}>`;
 }

@@ -1,7 +1,7 @@
 import type { Constructor } from './constructors';
 import type { PickleSource } from './source';
 import {
-  BytesValue,
+  type BytesValue,
   NumpyArrayValue,
   NumpyDtypeValue,
   type PickleValue,

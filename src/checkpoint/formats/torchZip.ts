@@ -1,0 +1,107 @@
+import type { Checkpoint } from '../checkpoint';
+import { CheckpointError } from '../errors';
+import { unpickle } from '../pickle/machine';
+import { PickleSource } from '../pickle/source';
+import { type LocatedStorage, type PickleContext, tensorsOf } from '../pickle/tensors';
+import { torchPersistentLoad } from '../pickle/torchConstructors';
+import type { StorageValue } from '../pickle/values';
+import type { ZipArchive, ZipEntry } from '../zip';
+import { stemOf } from './stem';
+
+/** `data.pkl` at the top or in the one folder that torch.save makes, whatever that is called. */
+const PICKLE_NAME = /^(?:.*\/)?data\.pkl$/;
+
+/** The pickle of a PyTorch archive, if it is one. @throws CheckpointError when there are several. */
+export function findTorchPickle(archive: ZipArchive): ZipEntry | undefined {
+  const [found, ...others] = [...archive.entries.values()].filter(({ name }) => PICKLE_NAME.test(name));
+  const [other] = others;
+  if (found !== undefined && other !== undefined) {
+    throw archive.error('malformed', other, `another data.pkl besides "${found.name}"`);
+  }
+  return found;
+}
+
+/**
+ * What torch.save writes since PyTorch 1.6, and TorchScript archives, of which the attributes are read and the code
+ * is not: `<folder>/data.pkl` and one entry `<folder>/data/<key>` for each storage.
+ *
+ * @throws CheckpointError `malformed` or `unsupported`.
+ */
+export function openTorchZip(archive: ZipArchive, pickleEntry: ZipEntry): Checkpoint {
+  const { path, size } = archive.file;
+  const folder = pickleEntry.name.slice(0, -'data.pkl'.length);
+  const isScript = archive.entries.has(`${folder}constants.pkl`);
+  const context = contextOf(archive, pickleEntry, folder);
+  try {
+    const pickle = unpickle(PickleSource.ofBytes(archive.read(pickleEntry)), torchPersistentLoad);
+    return {
+      path,
+      format: isScript ? 'PyTorch (TorchScript)' : 'PyTorch (zip)',
+      files: [path],
+      bytes: size,
+      ...tensorsOf(pickle, context),
+    };
+  } catch (error) {
+    throw error instanceof CheckpointError ? inFile(error, path, context.start) : error;
+  }
+}
+
+/** An error inside the pickle, its offset counted from the start of the file where that is known. */
+function inFile(error: CheckpointError, path: string, start: number | undefined): CheckpointError {
+  if (error.location.file !== undefined) return error;
+  const { offset, ...location } = error.location;
+  const place = offset === undefined || start === undefined ? {} : { offset: start + offset };
+  return new CheckpointError(
+    error.kind,
+    error.reason,
+    { file: path, ...location, ...place },
+    { cause: error },
+  );
+}
+
+function contextOf(archive: ZipArchive, pickleEntry: ZipEntry, folder: string): PickleContext {
+  const place = archive.locate(pickleEntry);
+  const byteOrder = byteOrderOf(archive, folder);
+  const located = new Map<string, LocatedStorage>();
+  return {
+    path: archive.file.path,
+    start: place.encoding === 'raw' ? place.offset : undefined,
+    rootName: stemOf(archive.file.path),
+    locate: (storage) => {
+      const name = `${folder}data/${storage.key}`;
+      const known = located.get(name);
+      if (known !== undefined) return known;
+      const fresh = locateStorage(archive, name, storage, byteOrder);
+      located.set(name, fresh);
+      return fresh;
+    },
+  };
+}
+
+function locateStorage(
+  archive: ZipArchive,
+  name: string,
+  storage: StorageValue,
+  byteOrder: 'big' | undefined,
+): LocatedStorage {
+  const entry = archive.entries.get(name);
+  if (entry === undefined) {
+    throw new CheckpointError('malformed', `its storage "${name}" is not in the archive`, {
+      file: archive.file.path,
+    });
+  }
+  if (storage.view !== undefined)
+    throw archive.error('malformed', entry, 'a view of a storage, which archives do not have');
+  const bytes = archive.locate(entry);
+  return byteOrder === undefined ? { bytes } : { bytes, byteOrder };
+}
+
+/** The order of the machine that wrote the file; files without the record are older, and little-endian. */
+function byteOrderOf(archive: ZipArchive, folder: string): 'big' | undefined {
+  const entry = archive.entries.get(`${folder}byteorder`);
+  if (entry === undefined) return undefined;
+  const text = Buffer.from(entry.byteLength > 16 ? [] : archive.read(entry)).toString('latin1');
+  if (text === 'big') return 'big';
+  if (text === 'little') return undefined;
+  throw archive.error('malformed', entry, 'is neither "little" nor "big"');
+}

@@ -1,0 +1,105 @@
+import { open, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { elementCount } from '../checkpoint';
+import { type DType, bytesPerElement } from '../dtype';
+import { CheckpointError } from '../errors';
+import { ioError } from '../file';
+
+/** The header is padded so that tensors start on this boundary, as the format's own writer does. */
+const ALIGNMENT = 8;
+
+const NAMES: Readonly<Record<DType, string | undefined>> = {
+  float64: 'F64',
+  float32: 'F32',
+  float16: 'F16',
+  bfloat16: 'BF16',
+  float8_e4m3fn: 'F8_E4M3',
+  float8_e5m2: 'F8_E5M2',
+  int64: 'I64',
+  int32: 'I32',
+  int16: 'I16',
+  int8: 'I8',
+  uint64: 'U64',
+  uint32: 'U32',
+  uint16: 'U16',
+  uint8: 'U8',
+  bool: 'BOOL',
+  complex64: 'C64',
+  complex128: undefined,
+};
+
+export interface TensorToWrite {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Contiguous, row-major, little-endian. */
+  readonly data: Uint8Array;
+}
+
+/**
+ * Writes a safetensors file: to a temporary name beside it, then renamed, so that no partial file is ever seen.
+ *
+ * @throws CheckpointError `unsupported` for what the format cannot hold, `io` when writing fails.
+ */
+export async function writeSafetensors(
+  file: string,
+  tensors: readonly TensorToWrite[],
+  metadata: ReadonlyMap<string, string> = new Map(),
+): Promise<void> {
+  const header = headerOf(file, tensors, metadata);
+  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.partial`);
+  try {
+    const handle = await open(temporary, 'wx');
+    try {
+      await handle.writeFile(header);
+      for (const { data } of tensors) await handle.writeFile(data);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw ioError(error, file);
+  }
+}
+
+function headerOf(
+  file: string,
+  tensors: readonly TensorToWrite[],
+  metadata: ReadonlyMap<string, string>,
+): Uint8Array {
+  // Members are written one by one: an object would reorder keys that look like numbers.
+  const members: string[] = [];
+  if (metadata.size > 0) {
+    const pairs = [...metadata].map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`);
+    members.push(`"__metadata__":{${pairs.join(',')}}`);
+  }
+  const names = new Set<string>(['__metadata__']);
+  let begin = 0;
+  for (const { name, dtype, shape, data } of tensors) {
+    const dtypeName = NAMES[dtype];
+    const location = { file, tensor: name };
+    if (dtypeName === undefined)
+      throw new CheckpointError('unsupported', `safetensors has no ${dtype}`, location);
+    if (names.has(name)) throw new CheckpointError('unsupported', 'two tensors of one name', location);
+    if (data.length !== elementCount(shape) * bytesPerElement(dtype)) {
+      throw new CheckpointError(
+        'malformed',
+        `${data.length} bytes do not fit shape and element type`,
+        location,
+      );
+    }
+    names.add(name);
+    const end = begin + data.length;
+    const entry = { dtype: dtypeName, shape, data_offsets: [begin, end] };
+    members.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
+    begin = end;
+  }
+  const text = Buffer.from(`{${members.join(',')}}`, 'utf8');
+  const padded = Math.ceil(text.length / ALIGNMENT) * ALIGNMENT;
+  const header = Buffer.alloc(8 + padded, ' ');
+  header.writeBigUInt64LE(BigInt(padded));
+  text.copy(header, 8);
+  return header;
+}
