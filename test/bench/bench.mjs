@@ -1,0 +1,18 @@
+// npm run bench -- <bench> [arguments]; without a name, says which there are.
+const BENCHES = {
+  audit: {
+    usage: 'audit [file] [--runs 5] [--peers torch32,numpy32,numpy64,weightwatcher]',
+    about: 'the whole command against plain Python on a ViT-B-shaped file, or on a file of yours',
+    load: () => import('./audit.mjs'),
+  },
+};
+
+const [name, ...rest] = process.argv.slice(2);
+const bench = Object.hasOwn(BENCHES, name ?? '') ? BENCHES[name] : undefined;
+if (bench === undefined) {
+  console.error('usage: npm run bench -- <bench> [arguments]');
+  for (const { usage, about } of Object.values(BENCHES)) console.error(`  ${usage}\n      ${about}`);
+  process.exit(2);
+}
+const { run } = await bench.load();
+process.exitCode = await run(rest);
