@@ -56,8 +56,8 @@ export function hasSpectrum(reference: TensorReference): reference is SpectrumRe
 
 /** The folder of shared real checkpoints, or undefined where there is none (an error when they are required). */
 export function sharedData(): string | undefined {
-  const folder = path.join(process.env['RANKSCOPE_SHARED'] ?? path.join(ROOT, '..', 'shared'), 'data');
+  const folder = path.join(process.env.RANKSCOPE_SHARED ?? path.join(ROOT, '..', 'shared'), 'data');
   if (existsSync(folder)) return folder;
-  if (process.env['RANKSCOPE_REQUIRE_SHARED'] === '1') throw new Error(`${folder} is required and missing`);
+  if (process.env.RANKSCOPE_REQUIRE_SHARED === '1') throw new Error(`${folder} is required and missing`);
   return undefined;
 }
