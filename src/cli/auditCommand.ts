@@ -1,0 +1,185 @@
+import { realpathSync, statSync } from 'node:fs';
+import { CheckpointError, printable } from '../checkpoint/errors';
+import { listCheckpointFiles } from '../checkpoint/open';
+import { createBackend } from '../compute';
+import { audit } from '../engine/audit';
+import { openCache } from '../engine/cache';
+import type { AuditDocument } from '../engine/document';
+import type { Progress } from '../engine/progress';
+import { UsageError, type AuditArguments } from './arguments';
+import { cannotWrite, writeFileAtomically } from './atomicFile';
+import { renderCsvHeader, renderCsvRows } from './formats/csv';
+import { renderJson } from './formats/json';
+import { renderMarkdown } from './formats/markdown';
+import { renderTable } from './formats/table';
+import { percent } from './quantities';
+import type { Display } from './terminal';
+
+/** Where a command writes. */
+export interface Streams {
+  readonly out: (text: string) => void;
+  readonly display: Display;
+  /** One line for people on stderr. */
+  readonly complain: (line: string) => void;
+  readonly onProgress: (progress: Progress) => void;
+  /** The progress shown is over. */
+  readonly endProgress: () => void;
+}
+
+/**
+ * `rankscope audit`: each input in turn; one that fails is said and the others go on.
+ *
+ * @returns the exit code: 0, 1 when an input failed, 3 when a mean utilization is under the gate
+ * @throws UsageError, or the signal's reason when cancelled
+ */
+export async function runAudit(
+  options: AuditArguments,
+  streams: Streams,
+  signal: AbortSignal,
+): Promise<number> {
+  if (options.json !== undefined && options.json !== '-') {
+    const reason = cannotWrite(options.json);
+    if (reason !== undefined) throw new UsageError(`--json ${printable(options.json)}: ${reason}`);
+  }
+  const { files, failed } = await expandInputs(options.inputs, streams);
+  refuseToOverwrite(options.json, files);
+  const { documents, failures } = await auditAll(options, files, streams, signal);
+  if (documents.length > 0) deliverJson(options, documents, files.length, streams);
+  if (failed + failures > 0) return 1;
+  return holdsGate(options.failUnder, documents, streams) ? 0 : 3;
+}
+
+async function auditAll(
+  options: AuditArguments,
+  files: readonly string[],
+  streams: Streams,
+  signal: AbortSignal,
+): Promise<{ documents: AuditDocument[]; failures: number }> {
+  const backend = createBackend(options.backend, options.threads);
+  const cache = options.cache ? openCache() : null;
+  const documents: AuditDocument[] = [];
+  let failures = 0;
+  try {
+    for (const path of files) {
+      try {
+        const { layers, spectra, sha256, groups } = options;
+        const { onProgress } = streams;
+        const document = await audit({
+          path,
+          layers,
+          spectra,
+          sha256,
+          groups,
+          cache,
+          backend,
+          signal,
+          onProgress,
+        });
+        streams.endProgress();
+        printDocument(document, options, streams, documents.length);
+        documents.push(document);
+      } catch (error) {
+        streams.endProgress();
+        signal.throwIfAborted();
+        streams.complain(oneLine(error, path));
+        failures++;
+      }
+    }
+  } finally {
+    await backend.dispose();
+  }
+  return { documents, failures };
+}
+
+/** Folders that hold checkpoints become those; everything else stays as given. */
+async function expandInputs(
+  inputs: readonly string[],
+  streams: Streams,
+): Promise<{ files: string[]; failed: number }> {
+  const files: string[] = [];
+  let failed = 0;
+  for (const input of inputs) {
+    try {
+      const isFolder = statSync(input, { throwIfNoEntry: false })?.isDirectory() === true;
+      const found = isFolder ? await listCheckpointFiles(input) : [input];
+      if (found.length === 0) {
+        throw new CheckpointError('unsupported', 'no checkpoints in this folder', { file: input });
+      }
+      files.push(...found);
+    } catch (error) {
+      streams.complain(oneLine(error, input));
+      failed++;
+    }
+  }
+  return { files, failed };
+}
+
+/** An input file is never written to. */
+function refuseToOverwrite(json: string | undefined, files: readonly string[]): void {
+  if (json === undefined || json === '-' || statSync(json, { throwIfNoEntry: false }) === undefined) return;
+  const target = realpathSync(json);
+  const isInput = files.some(
+    (file) => statSync(file, { throwIfNoEntry: false }) !== undefined && realpathSync(file) === target,
+  );
+  if (isInput) throw new UsageError(`--json ${printable(json)} would overwrite a checkpoint`);
+}
+
+/** @param index of the document among those printed */
+function printDocument(
+  document: AuditDocument,
+  { format, sort }: AuditArguments,
+  { out, display }: Streams,
+  index: number,
+): void {
+  switch (format) {
+    case 'table':
+      out((index > 0 ? '\n' : '') + renderTable(document, display, sort));
+      return;
+    case 'csv':
+      out((index === 0 ? renderCsvHeader() : '') + renderCsvRows(document, sort));
+      return;
+    case 'markdown':
+      out(renderMarkdown(document, sort));
+      return;
+    case 'json':
+      // Printed when all are done: several make one array.
+      return;
+  }
+}
+
+/** One file gives its document, several an array of those that succeeded. */
+function deliverJson(
+  { json, format }: AuditArguments,
+  documents: readonly AuditDocument[],
+  files: number,
+  { out }: Streams,
+): void {
+  if (json === undefined && format !== 'json') return;
+  const text = renderJson(files === 1 ? documents[0] : documents);
+  if (format === 'json') out(text);
+  if (json !== undefined && json !== '-') writeFileAtomically(json, text);
+}
+
+function holdsGate(
+  least: number | undefined,
+  documents: readonly AuditDocument[],
+  { complain }: Streams,
+): boolean {
+  if (least === undefined) return true;
+  const under = documents.filter(({ summary }) => (summary.meanUtilization ?? -1) < least);
+  for (const { checkpoint, summary } of under) {
+    const mean = summary.meanUtilization;
+    const found = mean === null ? 'there is none' : `it is ${percent(mean)}`;
+    complain(
+      `${printable(checkpoint.path)}: mean layer utilization should be ${percent(least)} at least, ${found}`,
+    );
+  }
+  return under.length === 0;
+}
+
+/** An error in one line that names the file. */
+function oneLine(error: unknown, path: string): string {
+  if (error instanceof CheckpointError) return error.message;
+  const message = error instanceof Error ? error.message : String(error);
+  return `${printable(path)}: ${printable(message.split('\n', 1)[0] ?? message)}`;
+}

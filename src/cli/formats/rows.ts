@@ -1,0 +1,33 @@
+import type { AuditDocument, LayerAudit, LayerPart } from '../../engine/document';
+import type { SortOrder } from '../arguments';
+
+/** One line of a table: a layer, or a part of the layer above it. */
+export type Row =
+  | { readonly layer: LayerAudit; readonly part?: undefined }
+  | { readonly layer: LayerAudit; readonly part: LayerPart };
+
+/** Layers in the order asked for, each followed by its parts. Ties stay in file order. */
+export function rowsOf({ layers }: AuditDocument, sort: SortOrder): Row[] {
+  return [...layers].sort(COMPARISONS[sort]).flatMap((layer) => {
+    const parts: Row[] = (layer.parts ?? []).map((part) => ({ layer, part }));
+    return [{ layer }, ...parts];
+  });
+}
+
+const COMPARISONS: Readonly<Record<SortOrder, (a: LayerAudit, b: LayerAudit) => number>> = {
+  order: () => 0,
+  // By code point: the same everywhere, whatever the locale.
+  name: (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+  utilization: (a, b) => a.utilization - b.utilization,
+  rank: (a, b) => a.rank - b.rank,
+  parameters: (a, b) => b.parameters - a.parameters,
+};
+
+/** What else there is to say of a layer: groups, depthwise, tied. */
+export function remarks({ groups, trivialRank, tiedTo }: LayerAudit): string {
+  const said: string[] = [];
+  if (trivialRank === true) said.push('depthwise');
+  if (groups !== undefined) said.push(`${groups} groups`);
+  if (tiedTo !== undefined) said.push(`tied to ${tiedTo}`);
+  return said.join(', ');
+}

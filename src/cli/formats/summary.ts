@@ -1,0 +1,82 @@
+import { printable } from '../../checkpoint/errors';
+import type { AuditDocument, LayerAudit, SkippedTensor } from '../../engine/document';
+import { countsInMean } from '../../engine/layerAudit';
+import { bytes, change, count, percent } from '../quantities';
+import { shortenMiddle, type Display } from '../terminal';
+
+/** Classes of skipped tensors named one by one; the rest are counted together. */
+const MAX_CLASSES = 6;
+
+/** What was read: `models/resnet.pt · PyTorch (zip) · 1.1 MB · 272,474 parameters`. */
+export function renderFacts({ checkpoint }: AuditDocument, display: Display): string {
+  const separator = display.unicode ? ' · ' : ' - ';
+  const parameters = counted(checkpoint.parameters, 'parameter');
+  const rest = [printable(checkpoint.format), bytes(checkpoint.bytes), parameters].join(separator);
+  const path = printable(checkpoint.path);
+  if (display.width === undefined) return path + separator + rest;
+  const room = Math.max(12, display.width - rest.length - separator.length);
+  return shortenMiddle(path, room, display) + separator + rest;
+}
+
+/** What the audit says, in sentences: one a line. */
+export function renderSummary(document: AuditDocument, display: Display): string[] {
+  return [
+    meanSentence(document),
+    decompositionSentence(document, display),
+    leastUsedSentence(document),
+    skippedSentence(document.skipped),
+    ...(document.checkpoint.notes ?? []).map((note) => `Note: ${printable(note)}`),
+  ].filter((sentence) => sentence !== '');
+}
+
+function meanSentence({ layers, summary }: AuditDocument): string {
+  if (layers.length === 0) return 'No layers to analyse.';
+  if (summary.meanUtilization === null) {
+    return `No linear or convolution layers among ${counted(layers.length, 'layer')}, so no mean utilization.`;
+  }
+  const over = layers.filter(countsInMean).length;
+  return `Mean layer utilization ${percent(summary.meanUtilization)} over ${counted(over, 'layer')}.`;
+}
+
+function decompositionSentence({ layers, checkpoint, summary }: AuditDocument, { unicode }: Display): string {
+  if (layers.length === 0) return '';
+  if (summary.decomposableLayers === 0) return 'No layer would shrink as two low-rank layers.';
+  const [before, after] = [checkpoint.parameters, summary.parametersIfDecomposed];
+  const would =
+    summary.decomposableLayers === 1
+      ? '1 layer would shrink as two low-rank layers'
+      : `${count(summary.decomposableLayers)} layers would shrink as two low-rank layers each`;
+  const arrow = unicode ? '→' : '->';
+  return `${would}: ${count(before)} ${arrow} ${count(after)} parameters (${change(before, after, unicode)}).`;
+}
+
+function leastUsedSentence({ layers }: AuditDocument): string {
+  const least = leastUsed(layers.filter(countsInMean));
+  if (least === undefined || least.utilization >= 1) return '';
+  const dimensions = counted(least.maxRank, 'dimension');
+  return `Least used: ${printable(least.name)}, ${percent(least.utilization)} of its ${dimensions}.`;
+}
+
+function leastUsed(layers: readonly LayerAudit[]): LayerAudit | undefined {
+  let least: LayerAudit | undefined;
+  for (const layer of layers) if (layer.utilization < (least?.utilization ?? Infinity)) least = layer;
+  return least;
+}
+
+function skippedSentence(skipped: readonly SkippedTensor[]): string {
+  if (skipped.length === 0) return '';
+  const classes = new Map<string, number>();
+  for (const { reason } of skipped) {
+    const name = printable(reason.split(':', 1)[0] ?? reason);
+    classes.set(name, (classes.get(name) ?? 0) + 1);
+  }
+  const ordered = [...classes].sort(([, a], [, b]) => b - a);
+  const named = ordered.slice(0, MAX_CLASSES).map(([name, number]) => `${count(number)} ${name}`);
+  const others = ordered.slice(MAX_CLASSES).reduce((sum, [, number]) => sum + number, 0);
+  if (others > 0) named.push(`${count(others)} others`);
+  return `${counted(skipped.length, 'tensor')} skipped: ${named.join(', ')}.`;
+}
+
+function counted(number: number, noun: string): string {
+  return `${count(number)} ${noun}${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,57 @@
+/** Texts of `--help`; each fits 80 columns. */
+
+export const GENERAL_HELP = `rankscope: how much of each layer of a neural network is used.
+
+Usage
+  rankscope audit <file|folder>...   ranks and utilization of every layer
+  rankscope cache path|clear         where results are kept; forget them
+  rankscope <command> --help         more about a command
+  rankscope --version
+
+Exit codes
+  0 done   1 failed   2 wrong usage   3 a --fail-... gate did not hold
+  130 cancelled
+`;
+
+export const AUDIT_HELP = `rankscope audit <file|folder>...
+
+Reads checkpoints (safetensors, PyTorch, NumPy), takes the singular values of
+every layer's matrix and reports its ranks. Nothing in a file is executed.
+A folder is a sharded model, or stands for the checkpoints inside it.
+
+Output
+  --format <table|json|csv|markdown>
+                       what goes to stdout (default: table)
+  --json <file>        write the whole document to a file, in one piece or not
+                       at all; - for stdout, and then nothing else goes there.
+                       One checkpoint gives the document, several give an array
+  --spectra            put the singular values into the document
+  --sha256             put the file's SHA-256 into the document
+  --sort <order|name|utilization|rank|parameters>
+                       rows of tables and CSV (default: order in the file;
+                       utilization and rank: lowest first, parameters: most first)
+
+Work
+  --layers <regex>     only layers whose name matches
+  --groups <regex=n>   convolutions whose name matches have n groups (files of
+                       plain weights do not tell); may be repeated
+  --backend <name>     what computes (default: the best there is)
+  --threads <n>        layers worked on at once
+  --no-cache           neither use nor keep earlier results
+
+Gate
+  --fail-under <u>     exit 3 when a mean layer utilization is below u, 0 to 1
+
+Examples
+  rankscope audit model.safetensors
+  rankscope audit model.pt --layers 'attn|mlp' --sort utilization
+  rankscope audit runs/ --format csv > ranks.csv
+`;
+
+export const CACHE_HELP = `rankscope cache path|clear
+
+Results are kept by the content of each layer, so that a second audit of the
+same weights is instant.
+  path    print the folder they are kept in
+  clear   forget them
+`;
