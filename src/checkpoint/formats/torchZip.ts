@@ -34,12 +34,14 @@ export function openTorchZip(archive: ZipArchive, pickleEntry: ZipEntry): Checkp
   const context = contextOf(archive, pickleEntry, folder);
   try {
     const pickle = unpickle(PickleSource.ofBytes(archive.read(pickleEntry)), torchPersistentLoad);
+    const found = tensorsOf(pickle, context);
     return {
       path,
       format: isScript ? 'PyTorch (TorchScript)' : 'PyTorch (zip)',
       files: [path],
       bytes: size,
-      ...tensorsOf(pickle, context),
+      ...found,
+      notes: isScript ? [...found.notes, 'Its TorchScript code was not run'] : found.notes,
     };
   } catch (error) {
     throw error instanceof CheckpointError ? inFile(error, path, context.start) : error;

@@ -11,7 +11,7 @@ import { columnMajorStrides, isRowMajor, reach, requireShape } from '../layout';
 import { numpyDtype } from '../numpyDtype';
 import { type FoundTensor, collectTensors } from './collect';
 import type { Unpickled } from './machine';
-import { isUntyped, tensorDtype } from './torchConstructors';
+import { isUntyped, tensorDtype, torchPersistentLoad } from './torchConstructors';
 import {
   BytesValue,
   NumpyArrayValue,
@@ -34,7 +34,7 @@ const NAMED_GLOBALS = 8;
 /** Where what a pickle refers to lies. */
 export interface PickleContext {
   readonly path: string;
-  /** Where the pickle itself starts in the file, when its bytes stand there as they are. */
+  /** Byte of the file at position 0 of the pickle's source, when the source stands in the file as it is. */
   readonly start: number | undefined;
   /** Name of a tensor that is the root itself. */
   readonly rootName: string;
@@ -74,16 +74,24 @@ export function tensorsOf({ value, notFollowed }: Unpickled, context: PickleCont
     const names = notFollowed.length === 0 ? '' : `; it names ${listed(notFollowed)} (not followed)`;
     throw new CheckpointError('unsupported', `no tensors found${names}`, { file: context.path });
   }
+  // Classes of TorchScript are part of the archive: nothing is ever imported for them.
+  const imports = notFollowed.filter((name) => !name.startsWith('__torch__.'));
   const optimizer = tensors.filter(({ role }) => role === 'optimizer').length;
   return {
     tensors,
     unreadable,
     notes: [
       ...notes,
-      ...(optimizer === 0 ? [] : [`${optimizer} tensors are optimizer state, not part of the model`]),
-      ...(notFollowed.length === 0 ? [] : [`Names ${listed(notFollowed)} (not imported)`]),
+      ...(optimizer === 0 ? [] : [optimizerNote(optimizer)]),
+      ...(imports.length === 0 ? [] : [`Names ${listed(imports)} (not imported)`]),
     ],
   };
+}
+
+function optimizerNote(tensors: number): string {
+  return tensors === 1
+    ? '1 tensor is optimizer state, not part of the model'
+    : `${tensors} tensors are optimizer state, not part of the model`;
 }
 
 function listed(names: readonly string[]): string {
@@ -129,7 +137,8 @@ function torchTensor(
   context: PickleContext,
   size: readonly PickleValue[] | undefined = itemsOf(value.size),
 ): Tensor | UnreadableTensor {
-  const { storage } = value;
+  // Some writers of tar files put the reference itself where the storage belongs.
+  const storage = value.storage instanceof TupleValue ? torchPersistentLoad(value.storage) : value.storage;
   if (!(storage instanceof StorageValue))
     return notRead(found, 'its storage is not kept in this file', 'unknown');
   const { dtype, name: dtypeName } = tensorDtype(storage, value.dtype);
