@@ -1,7 +1,7 @@
 """How far singular values are from a float64 SVD, in units of the largest. Usage: accuracy.py FILE AUDIT.json
 
-Checks a few layers spread over the file; prints one object a layer with the error of Rankscope's values, of
-numpy's float32 SVD and, where PyTorch is installed, of torch.linalg.svdvals in float32.
+Checks a layer of each of the largest shapes; prints one object a layer with the error of Rankscope's values, of
+numpy's SVD of the float32 matrix and, where PyTorch is installed, of torch.linalg.svdvals in float32.
 """
 
 import json
@@ -11,19 +11,20 @@ import numpy as np
 
 from checkpoint import matrices
 
-LAYERS = 4
+LAYERS = 6
 # Beyond this a float64 SVD takes minutes.
 MAX_SIDE = 3072
 
 
 def chosen(document):
-    layers = [
-        layer
-        for layer in document["layers"]
-        if "singularValues" in layer and "groups" not in layer and max(layer["shape"]) <= MAX_SIDE
-    ]
-    step = max(1, len(layers) // LAYERS)
-    return {layer["name"]: layer for layer in layers[::step][:LAYERS]}
+    """One layer of each shape, from the middle of those of that shape; the largest shapes first."""
+    by_shape = {}
+    for layer in document["layers"]:
+        if "singularValues" in layer and "groups" not in layer and max(layer["shape"]) <= MAX_SIDE:
+            by_shape.setdefault(tuple(layer["shape"]), []).append(layer)
+    middles = [layers[len(layers) // 2] for layers in by_shape.values()]
+    middles.sort(key=lambda layer: -layer["parameters"])
+    return {layer["name"]: layer for layer in middles[:LAYERS]}
 
 
 def main():

@@ -134,7 +134,7 @@ async function printAccuracy(peers, file, folder) {
   console.log('\nLargest |σ − σ₆₄| ÷ σ₁ against numpy’s float64 SVD');
   const cell = (value) => (value === undefined ? '' : value.toExponential(1));
   printTable([
-    ['', 'shape', 'rankscope', 'torch float32', 'numpy float32'],
+    ['', 'shape', 'rankscope', 'torch float32', 'numpy, float32 given'],
     ...rows.map((r) => [r.name, r.shape.join('×'), cell(r.rankscope), cell(r.torch32), cell(r.numpy32)]),
   ]);
 }

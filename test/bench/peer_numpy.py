@@ -1,4 +1,8 @@
-"""A page of numpy: numpy.linalg.svd(compute_uv=False) of every matrix. Usage: peer_numpy.py FILE float32|float64"""
+"""A page of numpy: numpy.linalg.svd(compute_uv=False) of every matrix. Usage: peer_numpy.py FILE float32|float64
+
+The dtype is that of the matrix given to numpy. The work is float64 either way: numpy.linalg casts float32 to float64
+before it calls LAPACK (its ufuncs are d->d) and the result back.
+"""
 
 import sys
 import time

@@ -17,12 +17,13 @@ const PEERS = {
     args: ['peer_torch.py'],
   },
   numpy32: {
-    label: 'numpy.linalg.svd, float32',
+    // numpy casts to float64 for LAPACK and back, whatever it is given.
+    label: 'numpy.linalg.svd, float32 given',
     needs: ['numpy'],
     args: ['peer_numpy.py', 'float32'],
   },
   numpy64: {
-    label: 'numpy.linalg.svd, float64',
+    label: 'numpy.linalg.svd, float64 given',
     needs: ['numpy'],
     args: ['peer_numpy.py', 'float64'],
   },
@@ -33,7 +34,7 @@ const PEERS = {
   },
 };
 export const PEER_NAMES = Object.keys(PEERS);
-export const DEFAULT_PEERS = ['torch32', 'numpy32', 'numpy64'];
+export const DEFAULT_PEERS = ['torch32', 'numpy32'];
 
 function probe(python) {
   try {
