@@ -14,7 +14,9 @@ export function percent(fraction: number): string {
 export function change(before: number, after: number, unicode: boolean): string {
   const share = before === 0 ? 0 : (after - before) / before;
   const sign = share < 0 ? (unicode ? '−' : '-') : '+';
-  return `${sign}${trimmed(Math.abs(share) * 100, Math.abs(share) < 0.1 ? 1 : 0)} %`;
+  // Two digits that count: a saving of 0.05 % is not 0 %.
+  const points = Math.abs(share) * 100;
+  return `${sign}${points >= 10 ? points.toFixed(0) : Number(points.toPrecision(2))} %`;
 }
 
 /** At most `digits` decimals, none that are zero. */

@@ -43,7 +43,9 @@ export type Style = keyof typeof STYLES;
 
 /** Text in a style, where the display shows styles. */
 export function paint(text: string, style: Style | undefined, { color }: Display): string {
-  return color && style !== undefined ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text;
+  return color && style !== undefined && text.trim() !== ''
+    ? `\u001b[${STYLES[style]}m${text}\u001b[0m`
+    : text;
 }
 
 /** East Asian wide and emoji blocks, two columns a character (Unicode's EastAsianWidth W and F, in blocks). */

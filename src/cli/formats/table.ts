@@ -18,8 +18,9 @@ interface Column {
 
 const GAP = '  ';
 
-/** Names shorter than this hardly tell layers apart; columns go before names shrink further. */
+/** Names shorter than this hardly tell layers apart; columns go before names shrink further, on a narrow display later. */
 const COMFORTABLE_NAME = 28;
+const COMFORTABLE_SHARE = 0.45;
 const SHORTEST_NAME = 8;
 
 /** Remarks quote names from the file; beyond this they are shortened. */
@@ -124,7 +125,8 @@ function asTwo(layer: LayerAudit, unicode: boolean): string {
  */
 export function renderTable(document: AuditDocument, display: Display, sort: SortOrder): string {
   const rows = rowsOf(document, sort);
-  const lines = [paint(renderFacts(document, display), 'bold', display), ''];
+  const facts = wrap(renderFacts(document, display), display.width);
+  const lines = [...facts.map((line) => paint(line, 'bold', display)), ''];
   if (rows.length > 0) lines.push(...renderRows(rows, display), '');
   for (const sentence of renderSummary(document, display)) lines.push(...wrap(sentence, display.width));
   return lines.map((line) => `${line.trimEnd()}\n`).join('');
@@ -171,7 +173,8 @@ function fittingColumns(rows: readonly Row[], longestName: number, display: Disp
     return { column, cells, width: Math.max(column.header.length, ...cells.map(textWidth)) };
   }).filter(({ cells }) => cells.some((text) => text !== ''));
   if (display.width === undefined) return laid;
-  const room = display.width - Math.min(longestName, COMFORTABLE_NAME);
+  const comfortable = Math.min(COMFORTABLE_NAME, Math.floor(display.width * COMFORTABLE_SHARE));
+  const room = display.width - Math.min(longestName, comfortable);
   const widthOf = (columns: readonly Laid[]) =>
     columns.reduce((sum, { width }) => sum + GAP.length + width, 0);
   while (widthOf(laid) > room && laid.length > 1) {
