@@ -56,10 +56,12 @@ export function sniff(head: Uint8Array, extension: string): Sniffed {
   const text = Buffer.from(head).toString('latin1');
   if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) return { format: 'zip' };
   if (looksLikeNpy(head)) return { format: 'npy' };
+  // Before the signatures: the length that a safetensors file begins with may look like any of the short ones.
+  if (looksLikeSafetensors(head)) return { format: 'safetensors' };
   const other = OTHERS.find(({ bytes, offset = 0 }) => text.startsWith(bytes, offset));
   if (other !== undefined) return { format: 'other', description: other.description };
   if (looksLikeTar(head)) return { format: 'tar' };
-  if (looksLikeSafetensors(head) || extension === '.safetensors') return { format: 'safetensors' };
+  if (extension === '.safetensors') return { format: 'safetensors' };
   if (/^\s*[{[]/.test(text)) return { format: 'json' };
   if (head[0] === PROTO && (head[1] ?? 0xff) <= MAX_PROTOCOL) return { format: 'pickle' };
   if (isOnnx(head, extension)) return { format: 'other', description: 'ONNX, which is not read yet' };
