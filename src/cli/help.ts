@@ -28,8 +28,9 @@ Output
   --spectra            put the singular values into the document
   --sha256             put the file's SHA-256 into the document
   --sort <order|name|utilization|rank|parameters>
-                       rows of tables and CSV (default: order in the file;
-                       utilization and rank: lowest first, parameters: most first)
+                       rows of tables and CSV (default: order in the file);
+                       utilization and rank begin with the lowest, parameters
+                       with the most
 
 Work
   --layers <regex>     only layers whose name matches

@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** The built program, as users have it; tests are bundled two folders below. */
+const CLI = path.join(__dirname, '../../cli.js');
+
+const scratch = mkdtempSync(path.join(tmpdir(), 'rankscope-cli-'));
+after(() => {
+  rmSync(scratch, { recursive: true, force: true });
+});
+const environment = { ...process.env, RANKSCOPE_CACHE: path.join(scratch, 'cache'), LC_ALL: 'C.UTF-8' };
+
+function rankscope(...argv: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...argv], {
+    cwd: scratch,
+    env: environment,
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
+  return { status, stdout, stderr };
+}
+
+/** A safetensors file of float32 matrices. */
+function writeModel(
+  name: string,
+  matrices: Readonly<Record<string, readonly [number, number]>>,
+  seed = 1,
+): void {
+  const header: Record<string, object> = {};
+  const parts: Buffer[] = [];
+  let offset = 0;
+  let state = seed;
+  for (const [key, shape] of Object.entries(matrices)) {
+    const values = Float32Array.from({ length: shape[0] * shape[1] }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state / 2 ** 31 - 1;
+    });
+    header[key] = { dtype: 'F32', shape, data_offsets: [offset, offset + values.byteLength] };
+    parts.push(Buffer.from(values.buffer));
+    offset += values.byteLength;
+  }
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  writeFileSync(path.join(scratch, name), Buffer.concat([length, text, ...parts]));
+}
+
+/** A document without what may differ between two audits. */
+function timeless(json: string): unknown {
+  return { ...(JSON.parse(json) as object), startedAt: '', seconds: 0 };
+}
+
+writeModel('a.safetensors', { 'fc1.weight': [20, 30], 'fc2.weight': [5, 20] });
+writeModel('b.safetensors', { 'fc.weight': [8, 8] });
+writeFileSync(path.join(scratch, 'broken.safetensors'), Buffer.alloc(64, 0xff));
+
+describe('rankscope audit', () => {
+  it('prints only the document for --json -, the same each time', () => {
+    const first = rankscope('audit', 'a.safetensors', '--json', '-', '--no-cache');
+    assert.deepEqual([first.status, first.stderr], [0, '']);
+    const document = JSON.parse(first.stdout) as { layers: { name: string; rank: number }[] };
+    assert.deepEqual(
+      document.layers.map(({ name }) => name),
+      ['fc1.weight', 'fc2.weight'],
+    );
+    const stored = rankscope('audit', 'a.safetensors', '--format', 'json');
+    const fromCache = rankscope('audit', 'a.safetensors', '--format', 'json');
+    assert.deepEqual(timeless(stored.stdout), timeless(first.stdout));
+    assert.deepEqual(timeless(fromCache.stdout), timeless(first.stdout));
+  });
+
+  it('writes --json FILE in one piece and prints the table', () => {
+    mkdirSync(path.join(scratch, 'out'));
+    const { status, stdout } = rankscope('audit', 'a.safetensors', '--json', 'out/a.json');
+    assert.equal(status, 0);
+    assert.match(stdout, /^a\.safetensors · safetensors/);
+    assert.deepEqual(readdirSync(path.join(scratch, 'out')), ['a.json']);
+    const direct = rankscope('audit', 'a.safetensors', '--json', '-').stdout;
+    assert.deepEqual(timeless(readFileSync(path.join(scratch, 'out/a.json'), 'utf8')), timeless(direct));
+  });
+
+  it('makes an array of several, and goes on after one that fails', () => {
+    const { status, stdout, stderr } = rankscope('audit', 'b.safetensors', 'broken.safetensors', 'a.safetensors', '--json', '-'); // prettier-ignore
+    assert.equal(status, 1);
+    assert.match(stderr, /^rankscope: .*broken\.safetensors.*\n$/);
+    const paths = (JSON.parse(stdout) as { checkpoint: { path: string } }[]).map((d) => d.checkpoint.path);
+    assert.deepEqual(paths, ['b.safetensors', 'a.safetensors']);
+  });
+
+  it('takes a folder for the checkpoints in it', () => {
+    mkdirSync(path.join(scratch, 'folder'));
+    for (const name of ['a', 'b'])
+      symlinkSync(`../${name}.safetensors`, path.join(scratch, `folder/${name}.safetensors`));
+    const { status, stdout } = rankscope('audit', 'folder', '--format', 'csv');
+    assert.equal(status, 0);
+    assert.deepEqual(
+      stdout.split('\n').map((line) => line.split(',').slice(0, 2).join(' ')),
+      ['checkpoint layer', 'folder/a.safetensors fc1.weight', 'folder/a.safetensors fc2.weight', 'folder/b.safetensors fc.weight', ''], // prettier-ignore
+    );
+  });
+
+  it('fails in one line where there is nothing to read', () => {
+    for (const input of ['missing.pt', 'out']) {
+      const { status, stdout, stderr } = rankscope('audit', input);
+      assert.deepEqual([status, stdout], [1, '']);
+      assert.match(stderr, new RegExp(`^rankscope: ${input}.*: .+\n$`));
+    }
+  });
+
+  it('ends with 3 when the gate does not hold', () => {
+    assert.equal(rankscope('audit', 'a.safetensors', '--fail-under', '0').status, 0);
+    const { status, stderr } = rankscope(
+      'audit',
+      'a.safetensors',
+      '--layers',
+      'nothing',
+      '--fail-under',
+      '0.5',
+    );
+    assert.equal(status, 3);
+    assert.match(stderr, /^rankscope: a\.safetensors: mean layer utilization should be 50 % at least, .*\n$/);
+  });
+
+  it('never writes over a checkpoint, not through a link either', () => {
+    const before = readFileSync(path.join(scratch, 'a.safetensors'));
+    symlinkSync('a.safetensors', path.join(scratch, 'link.json'));
+    for (const target of ['a.safetensors', 'link.json']) {
+      const { status, stderr } = rankscope('audit', 'a.safetensors', '--json', target);
+      assert.equal(status, 2);
+      assert.match(stderr, /would overwrite a checkpoint/);
+    }
+    assert.deepEqual(readFileSync(path.join(scratch, 'a.safetensors')), before);
+  });
+
+  it('says before the work that a file cannot be written', () => {
+    assert.match(
+      rankscope('audit', 'a.safetensors', '--json', 'no/such/a.json').stderr,
+      /folder does not exist/,
+    );
+    assert.match(rankscope('audit', 'a.safetensors', '--json', 'out').stderr, /it is a folder/);
+  });
+
+  it('writes to what is no regular file without replacing it', () => {
+    const { status } = rankscope('audit', 'a.safetensors', '--json', '/dev/null');
+    assert.equal(status, 0);
+    assert.equal(readFileSync('/dev/null').length, 0);
+  });
+
+  it('is quiet when its reader has seen enough', () => {
+    const many = Object.fromEntries(
+      Array.from({ length: 1500 }, (_, i) => [`l${i}.weight`, [2, 2] as const]),
+    );
+    writeModel('many.safetensors', many);
+    const command = `"${process.execPath}" "${CLI}" audit many.safetensors --format csv | head -1`;
+    const { stdout, stderr } = spawnSync('sh', ['-c', command], {
+      cwd: scratch,
+      env: environment,
+      encoding: 'utf8',
+    });
+    assert.match(stdout, /^checkpoint,layer,.*\n$/);
+    assert.equal(stderr, '');
+  });
+});
+
+describe('cancelling', () => {
+  // Seconds of work, so that the signal comes in the middle of it.
+  const side = 2400;
+  writeModel('big.safetensors', {
+    'a.weight': [side, side],
+    'b.weight': [side, side],
+    'c.weight': [side, side],
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    it(`${signal}: exit 130 within a second, nothing left behind, the cache usable`, async () => {
+      const folder = path.join(scratch, signal);
+      mkdirSync(folder);
+      const child = spawn(process.execPath, [CLI, 'audit', 'big.safetensors', '--no-cache', '--json', `${signal}/out.json`], { cwd: scratch, env: environment }); // prettier-ignore
+      let stderr = '';
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+      await sleep(400);
+      assert.equal(child.exitCode, null, 'the audit ended before it could be cancelled');
+      const sent = performance.now();
+      child.kill(signal);
+      const code = await new Promise((resolve) => child.on('close', resolve));
+      assert.ok(performance.now() - sent < 1000, `${performance.now() - sent} ms`);
+      assert.equal(code, 130);
+      assert.equal(stderr, 'rankscope: cancelled\n');
+      assert.deepEqual(readdirSync(folder), []);
+      assert.equal(rankscope('audit', 'a.safetensors').status, 0);
+    });
+  }
+});
+
+describe('the rest of the command line', () => {
+  it('helps on stdout', () => {
+    for (const argv of [['--help'], ['audit', '--help'], ['cache', '--help']]) {
+      const { status, stdout, stderr } = rankscope(...argv);
+      assert.deepEqual([status, stderr], [0, '']);
+      for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line);
+      assert.match(stdout, /^rankscope/);
+    }
+  });
+  it('tells its version', () => {
+    const manifest = JSON.parse(
+      readFileSync(path.join(__dirname, '../../../package.json'), 'utf8'),
+    ) as object;
+    assert.ok('version' in manifest && typeof manifest.version === 'string');
+    assert.equal(rankscope('--version').stdout, `rankscope ${manifest.version}\n`);
+  });
+  it('refuses wrong usage with 2, in one line', () => {
+    for (const argv of [[], ['audit'], ['audit', 'a.safetensors', '--nope'], ['bench']]) {
+      const { status, stdout, stderr } = rankscope(...argv);
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.match(stderr, /^rankscope: .*\n$/);
+    }
+  });
+  it('shows and clears the cache', () => {
+    assert.equal(rankscope('cache', 'path').stdout, `${environment.RANKSCOPE_CACHE}\n`);
+    rankscope('audit', 'a.safetensors');
+    assert.equal(rankscope('cache', 'clear').status, 0);
+    assert.equal(rankscope('audit', 'a.safetensors').status, 0);
+  });
+});
