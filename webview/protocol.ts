@@ -20,7 +20,10 @@ export type ToPanel =
       readonly layers: readonly { readonly index: number; readonly layer: LayerAudit }[];
     }
   | { readonly type: 'progress'; readonly progress: Progress }
-  /** The whole document (its layers hold their singular values); replaces what streamed in. */
+  /**
+   * The document, complete. Its layers leave `singularValues` out: they came with `layers`, all of them before this,
+   * and are kept; everything else replaces what streamed in. (Sent twice, a large model's spectra would block the host.)
+   */
   | { readonly type: 'done'; readonly document: AuditDocument }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'cancelled' }
@@ -30,6 +33,14 @@ export type ToPanel =
   | { readonly type: 'reply'; readonly request: number; readonly ok: boolean; readonly message?: string };
 
 export type ExportFormat = 'json' | 'csv' | 'markdown' | 'png';
+
+/**
+ * What the page must have in `acquireVsCodeApi().setState(…)`, beside whatever it keeps for itself, so that a panel
+ * of a folder (which is no editor) finds its folder again after a reload: the text of `document.body.dataset.resource`.
+ */
+export interface KeptState {
+  readonly resource: string;
+}
 
 /** Panel → host. */
 export type FromPanel =

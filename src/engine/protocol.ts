@@ -1,6 +1,6 @@
 /**
- * What the extension host and the engine process say to each other: JSON-RPC 2.0 (vscode-jsonrpc) over Node's
- * process channel. Requests are cancelled with JSON-RPC's own `$/cancelRequest`. Types only; neither end is imported.
+ * What the extension host and the engine process say to each other: JSON-RPC 2.0 (vscode-jsonrpc) over the
+ * engine's standard input and output. Requests are cancelled with JSON-RPC's own `$/cancelRequest`. Types only; neither end is imported.
  */
 import type { AuditDocument, CheckpointFacts, LayerAudit } from './document';
 import type { Progress } from './progress';
@@ -15,17 +15,48 @@ export interface AuditParams {
   readonly layers?: string;
   readonly backend?: string;
   readonly threads?: number;
+  /** false: results are neither read from the cache nor kept in it. Default true. */
+  readonly cache?: boolean;
+}
+
+export type ReportFormat = 'json' | 'csv' | 'markdown';
+
+export interface ReportParams {
+  /** The audit to report: the job's document if it is still known, otherwise made again (the cache has its spectra). */
+  readonly audit: AuditParams;
+  readonly format: ReportFormat;
+  /** File to write, complete or not at all. */
+  readonly target: string;
+}
+
+export interface BackendFacts {
+  readonly name: string;
+  readonly build: string;
+  readonly threads: number;
 }
 
 /** Requests, host → engine. A failed job is an error response whose message is one line. */
 export interface EngineRequests {
-  /** The document holds the singular values of every layer. */
+  /**
+   * Every layer comes with its singular values in a `layer` notification before the answer. The document leaves them
+   * out: of a large model they are many megabytes, which the host would have to parse in one go.
+   */
   readonly audit: { readonly params: AuditParams; readonly result: AuditDocument };
+  /** Writes the report of an audit to a file; JSON holds the singular values. */
+  readonly report: { readonly params: ReportParams; readonly result: null };
+  /** Paths of the checkpoints in a folder; the folder itself when it is one model in shards. */
+  readonly checkpoints: { readonly params: { readonly folder: string }; readonly result: readonly string[] };
   readonly clearCache: { readonly params: Record<string, never>; readonly result: null };
   readonly backends: {
     readonly params: Record<string, never>;
     readonly result: readonly { readonly name: string; readonly description: string }[];
   };
+}
+
+/** Notifications, host → engine. */
+export interface HostNotifications {
+  /** Nobody will ask for a report of this job any more. */
+  readonly forget: { readonly job: JobId };
 }
 
 /** Notifications, engine → host. Layers come as they finish, with their singular values. */
@@ -34,7 +65,7 @@ export interface EngineNotifications {
     readonly job: JobId;
     readonly checkpoint: CheckpointFacts;
     readonly layerNames: readonly string[];
-    readonly backend: { readonly name: string; readonly build: string; readonly threads: number };
+    readonly backend: BackendFacts;
   };
   readonly layer: { readonly job: JobId; readonly index: number; readonly layer: LayerAudit };
   readonly progress: { readonly job: JobId; readonly progress: Progress };
