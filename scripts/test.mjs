@@ -8,7 +8,9 @@ const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const [suite = 'unit', ...filters] = process.argv.slice(2);
 const directory = path.join(root, 'dist/test', suite);
 const files = readdirSync(directory)
-  .filter((name) => name.endsWith('.test.js') && (filters.length === 0 || filters.some((f) => name.includes(f))))
+  .filter(
+    (name) => name.endsWith('.test.js') && (filters.length === 0 || filters.some((f) => name.includes(f))),
+  )
   .map((name) => path.join(directory, name));
 if (files.length === 0) {
   console.error(`no tests in ${suite} match ${filters.join(' ')}`);

@@ -42,11 +42,11 @@ export interface ResultCache {
 /** Where results are kept: RANKSCOPE_CACHE, or the platform's folder for caches. */
 export function cacheDirectory(): string {
   const { env } = process;
-  if (env['RANKSCOPE_CACHE']) return path.resolve(env['RANKSCOPE_CACHE']);
+  if (env.RANKSCOPE_CACHE) return path.resolve(env.RANKSCOPE_CACHE);
   if (process.platform === 'darwin') return path.join(homedir(), 'Library', 'Caches', 'rankscope');
   if (process.platform === 'win32')
-    return path.join(env['LOCALAPPDATA'] ?? path.join(homedir(), 'AppData', 'Local'), 'rankscope', 'cache');
-  return path.join(env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'), 'rankscope');
+    return path.join(env.LOCALAPPDATA ?? path.join(homedir(), 'AppData', 'Local'), 'rankscope', 'cache');
+  return path.join(env.XDG_CACHE_HOME ?? path.join(homedir(), '.cache'), 'rankscope');
 }
 
 /** Removes everything the cache holds (and nothing else that may lie in its folder). */
@@ -90,7 +90,7 @@ class DiskCache implements ResultCache {
         known.set(tensorKey, digest);
       },
       save: async () => {
-        if (!changed || identity === undefined || !identity.settled) return;
+        if (!changed || !identity?.settled) return;
         // A file that changed while it was hashed must not be remembered by its old stamp.
         if ((await identityOf(file))?.stamp !== identity.stamp) return;
         await writeAtomically(

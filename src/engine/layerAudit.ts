@@ -13,6 +13,11 @@ import type { AuditSummary, LayerAudit, LayerKind, LayerPart } from './document'
 /** Kinds of layer that mean layer utilization is the mean over: linear ones (fused attention too) and convolutions. */
 const IN_THE_MEAN: ReadonlySet<LayerKind> = new Set<LayerKind>(['linear', 'attention', 'conv']);
 
+/** Whether mean layer utilization counts a layer: depthwise convolutions are left out. */
+export function countsInMean(layer: LayerAudit): boolean {
+  return IN_THE_MEAN.has(layer.kind) && layer.trivialRank !== true;
+}
+
 /** @param spectra of the layer's matrices, then of its parts' (see `matricesOf`). */
 export function auditLayer(layer: Layer, spectra: readonly Float64Array[], withSpectra: boolean): LayerAudit {
   const own = spectra.slice(0, layer.matrices.length);
@@ -62,7 +67,7 @@ export function summarise(layers: readonly LayerAudit[], modelParameters: number
   const names = new Set(layers.map(({ name }) => name));
   // Tied layers count once: where the other one is not in this audit, here.
   const counted = layers.filter(({ tiedTo }) => tiedTo === undefined || !names.has(tiedTo));
-  const inTheMean = layers.filter((layer) => IN_THE_MEAN.has(layer.kind) && layer.trivialRank !== true);
+  const inTheMean = layers.filter(countsInMean);
   const decomposable = counted.filter((layer) => layer.decomposable);
   const saved = decomposable.reduce((sum, layer) => sum + savedBy(layer), 0);
   return {

@@ -93,7 +93,7 @@ const RELAXED_PROBE = Uint8Array.from([
 
 /** The faster build that this engine can run. RANKSCOPE_KERNELS=simd forces the plain one, for tests and bug reports. */
 export function chooseBuild(): KernelBuild {
-  if (process.env['RANKSCOPE_KERNELS'] === 'simd') return 'simd';
+  if (process.env.RANKSCOPE_KERNELS === 'simd') return 'simd';
   // Node 20 has relaxed SIMD behind a flag that can be set until the first use; later versions have it on.
   v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
   return WebAssembly.validate(RELAXED_PROBE) ? 'relaxed-simd' : 'simd';

@@ -78,7 +78,7 @@ export class WorkerPool {
         signal,
         onFraction,
         // The reply to a call holds that call's result: the worker's dispatch is typed by the same table.
-        resolve: resolve as Job['resolve'],
+        resolve: resolve,
         reject,
         onAbort: () => {
           this.abort(job);

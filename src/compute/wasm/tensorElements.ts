@@ -130,7 +130,7 @@ export class TensorElements {
 
   /** All elements in storage order, in runs that fit the buffer. */
   private forEachRun(visit: (address: number, n: number, first: number) => void): void {
-    const all = { offset: 0, rows: 1, columns: this.count, rowStride: Infinity };
+    const all = { offset: 0, rows: 1, columns: this.count, rowStride: this.count };
     const step = this.resident ? this.count : Math.floor(BLOCK_BYTES / this.decodedBytes);
     for (let first = 0; first < this.count; first += step) {
       const n = Math.min(step, this.count - first);
