@@ -1,8 +1,10 @@
 // npm run bench -- <bench> [arguments]; without a name, says which there are.
 const BENCHES = {
   audit: {
-    usage: 'audit [file] [--runs 5] [--peers torch32,numpy32,numpy64,weightwatcher]',
-    about: 'the whole command against plain Python on a ViT-B-shaped file, or on a file of yours',
+    usage: 'audit [file] [--runs 5] [--peers torch32,numpy32,numpy64,weightwatcher] [--trust-file]',
+    about:
+      'the whole command against plain Python on a ViT-B-shaped file, or on a file of yours\n' +
+      '      (--trust-file: Python may unpickle it without limits, which executes what it says)',
     load: () => import('./audit.mjs'),
   },
 };

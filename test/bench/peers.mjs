@@ -141,8 +141,9 @@ const has = (needs) => (facts) => needs.every((name) => facts[name] !== null);
 /**
  * The peers that can run here. What is missing is installed where that is possible, and left out aloud where not.
  * @param {string[]} names of PEERS
+ * @param {boolean} trustsFile whether torch.load may execute what a pickle says; older versions read little without
  */
-export function findPeers(names) {
+export function findPeers(names, trustsFile = false) {
   const pythons = findPythons();
   const missing = (...needs) => !pythons.some(has(needs));
   const wants = (name) => names.some((peer) => PEERS[peer].needs.includes(name));
@@ -158,7 +159,10 @@ export function findPeers(names) {
       return [];
     }
     const core = openblasCore(facts);
-    const env = core === undefined ? {} : { OPENBLAS_CORETYPE: core };
+    const env = {
+      ...(core !== undefined && { OPENBLAS_CORETYPE: core }),
+      ...(trustsFile && { BENCH_TRUSTS_FILE: '1' }),
+    };
     const [script, ...rest] = args;
     const command = (file) => [facts.executable, [path.join(here, script), file, ...rest]];
     return [{ name, label, facts, env, command }];
