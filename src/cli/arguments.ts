@@ -2,12 +2,10 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { printable } from '../checkpoint/errors';
 import type { DeclaredGroups } from '../checkpoint/layers';
 import { BACKEND_NAMES } from '../compute';
+import { SORT_ORDERS, type SortOrder } from '../engine/report/rows';
 
 export const FORMATS = ['table', 'json', 'csv', 'markdown'] as const;
 export type Format = (typeof FORMATS)[number];
-
-export const SORT_ORDERS = ['order', 'name', 'utilization', 'rank', 'parameters'] as const;
-export type SortOrder = (typeof SORT_ORDERS)[number];
 
 export interface AuditArguments {
   readonly inputs: readonly string[];

@@ -1,7 +1,8 @@
 import { printable } from '../checkpoint/errors';
 import type { Progress } from '../engine/progress';
-import { clock } from './quantities';
-import { bar, pad, shortenMiddle, textWidth, type Display } from './terminal';
+import { shortenMiddle, textWidth, type Display } from '../engine/report/display';
+import { clock } from '../engine/report/quantities';
+import { bar, pad } from './terminal';
 
 /** Redrawing faster than the eye sees only costs time. */
 const MIN_MILLISECONDS_BETWEEN_DRAWINGS = 100;

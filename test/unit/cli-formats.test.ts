@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { renderCsvHeader, renderCsvRows } from '../../src/cli/formats/csv';
-import { renderJson } from '../../src/cli/formats/json';
-import { escapeMarkdown, renderMarkdown } from '../../src/cli/formats/markdown';
-import { renderSummary } from '../../src/cli/formats/summary';
-import { renderTable } from '../../src/cli/formats/table';
-import { textWidth, type Display } from '../../src/cli/terminal';
+import { renderCsvHeader, renderCsvRows } from '../../src/engine/report/csv';
+import { renderJson } from '../../src/engine/report/json';
+import { escapeMarkdown, renderMarkdown } from '../../src/engine/report/markdown';
+import { renderSummary } from '../../src/engine/report/summary';
+import { renderTable } from '../../src/cli/table';
+import { textWidth, type Display } from '../../src/engine/report/display';
 import {
   auditDocument,
   completeDocument,

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ProgressBar, renderProgress } from '../../src/cli/progressBar';
-import { bytes, clock, count, percent } from '../../src/cli/quantities';
-import { bar, displayOf, shortenMiddle, textWidth, wrap, type Display } from '../../src/cli/terminal';
+import { bytes, clock, count, percent } from '../../src/engine/report/quantities';
+import { bar, displayOf, wrap } from '../../src/cli/terminal';
+import { shortenMiddle, textWidth, type Display } from '../../src/engine/report/display';
 
 const utf8 = { LANG: 'de_DE.UTF-8' };
 

@@ -1,11 +1,11 @@
-import { printable } from '../../checkpoint/errors';
-import { decomposedParameters } from '../../spectrum';
-import type { AuditDocument, LayerAudit } from '../../engine/document';
-import type { SortOrder } from '../arguments';
-import { change, count, percent, short, trimmed } from '../quantities';
-import { bar, pad, paint, shortenMiddle, textWidth, wrap, type Display, type Style } from '../terminal';
-import { remarks, rowsOf, type Row } from './rows';
-import { renderFacts, renderSummary } from './summary';
+import { printable } from '../checkpoint/errors';
+import { decomposedParameters } from '../spectrum';
+import type { AuditDocument, LayerAudit } from '../engine/document';
+import { shortenMiddle, textWidth, type Display } from '../engine/report/display';
+import { change, count, percent, short, trimmed } from '../engine/report/quantities';
+import { remarks, rowsOf, type Row, type SortOrder } from '../engine/report/rows';
+import { renderFacts, renderSummary } from '../engine/report/summary';
+import { bar, pad, paint, wrap, type Style } from './terminal';
 
 interface Column {
   readonly header: string;

@@ -1,8 +1,8 @@
 import { printable } from '../../checkpoint/errors';
-import type { AuditDocument, LayerAudit, SkippedTensor } from '../../engine/document';
-import { countsInMean } from '../../engine/layerAudit';
-import { bytes, change, count, percent } from '../quantities';
-import { shortenMiddle, type Display } from '../terminal';
+import type { AuditDocument, LayerAudit, SkippedTensor } from '../document';
+import { countsInMean } from '../layerAudit';
+import { bytes, change, count, percent } from './quantities';
+import { shortenMiddle, type Display } from './display';
 
 /** Classes of skipped tensors named one by one; the rest are counted together. */
 const MAX_CLASSES = 6;

@@ -1,7 +1,6 @@
 import { printable } from '../../checkpoint/errors';
-import { ENERGY_LEVELS, type AuditDocument } from '../../engine/document';
-import type { SortOrder } from '../arguments';
-import { remarks, rowsOf, type Row } from './rows';
+import { ENERGY_LEVELS, type AuditDocument } from '../document';
+import { remarks, rowsOf, type Row, type SortOrder } from './rows';
 
 type Cell = string | number | boolean;
 

@@ -1,9 +1,8 @@
 import { printable } from '../../checkpoint/errors';
-import type { AuditDocument } from '../../engine/document';
-import type { SortOrder } from '../arguments';
-import { count, percent, short, trimmed } from '../quantities';
-import type { Display } from '../terminal';
-import { remarks, rowsOf, type Row } from './rows';
+import type { AuditDocument } from '../document';
+import { count, percent, short, trimmed } from './quantities';
+import type { Display } from './display';
+import { remarks, rowsOf, type Row, type SortOrder } from './rows';
 import { renderFacts, renderSummary } from './summary';
 
 const HEADER = '| Layer | Kind | Shape | Parameters | Rank | Used | Stable | Effective | Spikes | |';

@@ -1,5 +1,7 @@
-import type { AuditDocument, LayerAudit, LayerPart } from '../../engine/document';
-import type { SortOrder } from '../arguments';
+import type { AuditDocument, LayerAudit, LayerPart } from '../document';
+
+export const SORT_ORDERS = ['order', 'name', 'utilization', 'rank', 'parameters'] as const;
+export type SortOrder = (typeof SORT_ORDERS)[number];
 
 /** One line of a table: a layer, or a part of the layer above it. */
 export type Row =
