@@ -1,0 +1,102 @@
+import { printable } from '../checkpoint/errors';
+import { listCheckpointFiles } from '../checkpoint/open';
+import { audit } from './audit';
+import { BackendPool } from './backendPool';
+import { clearCache, openCache } from './cache';
+import type { EngineEnd } from './connection';
+import type { AuditDocument, LayerAudit } from './document';
+import type { Progress } from './progress';
+import type { AuditParams, JobId, ReportParams } from './protocol';
+import { writeReport } from './report';
+
+/** A bar on a screen shows no more reports than this; every one costs the host a message. */
+const PROGRESS_EVERY_MS = 50;
+
+/**
+ * The engine's side of the protocol: jobs run at the same time and share one backend. Keeps the document of each
+ * finished audit, with its singular values, until the host forgets the job.
+ */
+export class EngineService {
+  private readonly backends = new BackendPool();
+  private readonly documents = new Map<JobId, AuditDocument>();
+
+  constructor(private readonly host: EngineEnd) {
+    host.serve('audit', async (params, signal) => withoutSpectra(await this.audit(params, signal)));
+    host.serve('report', async (params, signal) => {
+      await this.report(params, signal);
+      return null;
+    });
+    host.serve('checkpoints', ({ folder }) => listCheckpointFiles(folder));
+    host.serve('clearCache', async () => {
+      await clearCache();
+      return null;
+    });
+    host.serve('backends', () => Promise.resolve(this.backends.list()));
+    host.on('forget', ({ job }) => {
+      this.documents.delete(job);
+    });
+  }
+
+  private async audit(params: AuditParams, signal: AbortSignal): Promise<AuditDocument> {
+    const { job, path } = params;
+    const { host } = this;
+    this.documents.delete(job);
+    const { backend, release } = this.backends.use(params.backend, params.threads);
+    const facts = { name: backend.name, build: backend.build, threads: backend.concurrency };
+    this.log('info', `audit ${job}: ${path} on ${backend.build}, ${backend.concurrency} threads`);
+    try {
+      const document = await audit({
+        path,
+        backend,
+        signal,
+        layers: params.layers === undefined ? undefined : new RegExp(params.layers),
+        spectra: true,
+        cache: params.cache === false ? null : openCache(),
+        onOpened: (checkpoint, layerNames) => {
+          host.notify('opened', { job, checkpoint, layerNames, backend: facts });
+        },
+        onLayer: (layer: LayerAudit, index: number) => {
+          host.notify('layer', { job, index, layer });
+        },
+        onProgress: throttled((progress) => {
+          host.notify('progress', { job, progress });
+        }),
+      });
+      this.documents.set(job, document);
+      this.log('info', `audit ${job}: ${document.summary.layers} layers in ${document.seconds} s`);
+      return document;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.log(signal.aborted ? 'info' : 'warn', `audit ${job}: ${reason}`);
+      throw error;
+    } finally {
+      release();
+    }
+  }
+
+  private async report({ audit: params, format, target }: ReportParams, signal: AbortSignal): Promise<void> {
+    const document = this.documents.get(params.job) ?? (await this.audit(params, signal));
+    signal.throwIfAborted();
+    writeReport(document, format, target);
+  }
+
+  private log(level: 'info' | 'warn' | 'error', message: string): void {
+    this.host.notify('log', { level, message: printable(message) });
+  }
+}
+
+function withoutSpectra(document: AuditDocument): AuditDocument {
+  const layers = document.layers.map(({ singularValues: _, ...layer }) => layer);
+  return { ...document, layers };
+}
+
+/** Passes on the first report, then one every so often, and always the one that ends the job. */
+function throttled(report: (progress: Progress) => void): (progress: Progress) => void {
+  let last = -Infinity;
+  return (progress) => {
+    const now = performance.now();
+    if (now - last < PROGRESS_EVERY_MS && progress.done < progress.total) return;
+    last = now;
+    report(progress);
+  };
+}
