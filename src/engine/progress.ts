@@ -60,7 +60,8 @@ export class ProgressMeter {
     return {
       done: this.doneItems,
       total: this.works.length,
-      fraction: this.totalWork === 0 ? 1 : Math.min(1, work / this.totalWork),
+      // Sums of parts need not reach the sum: the end is told exactly.
+      fraction: this.doneItems === this.works.length ? 1 : Math.min(1, work / this.totalWork),
       ...(secondsLeft !== undefined && { secondsLeft }),
     };
   }
