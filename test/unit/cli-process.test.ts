@@ -33,20 +33,20 @@ function rankscope(...argv: string[]) {
   return { status, stdout, stderr };
 }
 
-/** A safetensors file of float32 matrices. */
+/** A safetensors file of float32 matrices: of these values, each matrix from the first, or of noise. */
 function writeModel(
   name: string,
   matrices: Readonly<Record<string, readonly [number, number]>>,
-  seed = 1,
+  given: readonly number[] = [],
 ): void {
   const header: Record<string, object> = {};
   const parts: Buffer[] = [];
   let offset = 0;
-  let state = seed;
+  let state = 1;
   for (const [key, shape] of Object.entries(matrices)) {
-    const values = Float32Array.from({ length: shape[0] * shape[1] }, () => {
+    const values = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return state / 2 ** 31 - 1;
+      return given[i] ?? state / 2 ** 31 - 1;
     });
     header[key] = { dtype: 'F32', shape, data_offsets: [offset, offset + values.byteLength] };
     parts.push(Buffer.from(values.buffer));
@@ -122,16 +122,21 @@ describe('rankscope audit', () => {
 
   it('ends with 3 when the gate does not hold', () => {
     assert.equal(rankscope('audit', 'a.safetensors', '--fail-under', '0').status, 0);
-    const { status, stderr } = rankscope(
-      'audit',
-      'a.safetensors',
-      '--layers',
-      'nothing',
-      '--fail-under',
-      '0.5',
+    const nothing = rankscope('audit', 'a.safetensors', '--layers', 'nothing', '--fail-under', '0.5');
+    assert.equal(nothing.status, 3);
+    assert.equal(
+      nothing.stderr,
+      'rankscope: a.safetensors: mean layer utilization does not exist, required is 0.5\n',
     );
-    assert.equal(status, 3);
-    assert.match(stderr, /^rankscope: a\.safetensors: mean layer utilization should be 50 % at least, .*\n$/);
+    // Two rows, one twice the other: rank 1 of 2.
+    writeModel('half.safetensors', { 'fc.weight': [2, 2] }, [1, 2, 2, 4]);
+    const half = rankscope('audit', 'half.safetensors', '--fail-under', '0.51');
+    assert.equal(half.status, 3);
+    assert.equal(
+      half.stderr,
+      'rankscope: half.safetensors: mean layer utilization is 0.5, required is 0.51\n',
+    );
+    assert.equal(rankscope('audit', 'half.safetensors', '--fail-under', '0.5').status, 0);
   });
 
   it('never writes over a checkpoint, not through a link either', () => {
