@@ -10,7 +10,7 @@ import { skipReason, type TensorLookup } from './layers/skipping';
 
 export type { DeclaredGroups } from './layers/convolution';
 export type { Layer, LayerKind, LayerPartView, SkippedTensor } from './layers/layer';
-export { modelParameters } from './layers/sharing';
+export { identityKey, modelParameters } from './layers/sharing';
 
 export interface LayerOptions {
   /** Groups of convolutions that the file does not tell; the first matching pattern counts. */
