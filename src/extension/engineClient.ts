@@ -1,0 +1,179 @@
+import { EngineError } from '../engine/connection';
+import type { AuditDocument } from '../engine/document';
+import type { AuditParams, EngineNotifications, EngineRequests, JobId, ReportParams } from '../engine/protocol';
+import { EngineProcess, type EngineProgram } from './engineProcess';
+import { RestartPolicy } from './restartPolicy';
+
+/** What one audit hears while it runs. */
+export interface AuditListener {
+  readonly opened: (facts: EngineNotifications['opened']) => void;
+  readonly layer: (layer: EngineNotifications['layer']) => void;
+  readonly progress: (progress: EngineNotifications['progress']) => void;
+  /** The engine stopped and this audit begins again in a new one. */
+  readonly restarted: (reason: string) => void;
+}
+
+/** What the window hears of its engine. */
+export interface EngineEvents {
+  readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
+  /** The process ended by itself. `restarts`: a new one is started; otherwise it stopped too often. */
+  readonly stopped: (reason: string, restarts: boolean) => void;
+}
+
+/**
+ * An audit begins again by itself once. A file whose audit brings the engine down twice is likely the cause, and would
+ * take every other audit of the window with it a third time.
+ */
+const MAX_RERUNS = 1;
+
+/**
+ * The window's engine: started when first needed, again after it stopped by itself, but not more than a few times a
+ * minute. Audits under way then begin again; what they had finished comes from the cache.
+ */
+export class EngineClient {
+  private readonly listeners = new Map<JobId, AuditListener>();
+  private readonly policy = new RestartPolicy();
+  private starting: Promise<EngineProcess> | undefined;
+  private running: EngineProcess | undefined;
+  private lastJob: JobId = 0;
+  private lastReason = '';
+  private disposed = false;
+
+  constructor(
+    private readonly program: EngineProgram,
+    private readonly events: EngineEvents,
+  ) {}
+
+  /** Process id of the running engine. */
+  get pid(): number | undefined {
+    return this.running?.pid;
+  }
+
+  newJob(): JobId {
+    return ++this.lastJob;
+  }
+
+  /** Starts the engine, so that the first audit finds it warm. Failures are told when it is used. */
+  warm(): void {
+    this.engine().catch(() => undefined);
+  }
+
+  /**
+   * @throws {EngineError} with a one-line message; `cancelled` after the signal was aborted.
+   */
+  async audit(params: AuditParams, listener: AuditListener, signal: AbortSignal): Promise<AuditDocument> {
+    this.listeners.set(params.job, listener);
+    try {
+      for (let losses = 0; ; losses++) {
+        const engine = await this.engine();
+        if (signal.aborted) throw new EngineError('cancelled', true);
+        try {
+          return await engine.request('audit', params, signal);
+        } catch (error) {
+          if (engine.lost === undefined) throw error;
+          if (signal.aborted) throw new EngineError('cancelled', true);
+          if (losses >= MAX_RERUNS || this.disposed) throw this.stoppedDuring(engine.lost, losses + 1);
+          listener.restarted(engine.lost);
+        }
+      }
+    } finally {
+      this.listeners.delete(params.job);
+    }
+  }
+
+  /** Writes an audit's report to a file. @throws {EngineError} */
+  async report(params: ReportParams): Promise<void> {
+    await this.request('report', params);
+  }
+
+  /** Any other request. @throws {EngineError}, also when the engine stops before it answers. */
+  async request<K extends Exclude<keyof EngineRequests, 'audit'>>(
+    method: K,
+    params: EngineRequests[K]['params'],
+  ): Promise<EngineRequests[K]['result']> {
+    const engine = await this.engine();
+    try {
+      return await engine.request(method, params);
+    } catch (error) {
+      throw engine.lost === undefined ? error : this.stoppedDuring(engine.lost, 1);
+    }
+  }
+
+  /** Nobody will ask for reports of this job any more. */
+  forget(job: JobId): void {
+    // A new engine has no documents of old jobs.
+    if (this.running?.lost === undefined) this.running?.host.notify('forget', { job });
+  }
+
+  dispose(): void {
+    this.disposed = true;
+    this.running?.stop();
+    this.running = undefined;
+    this.starting = undefined;
+  }
+
+  private stoppedDuring(reason: string, times: number): EngineError {
+    const often = times === 1 ? '' : ` ${times} times`;
+    return new EngineError(`the engine stopped${often} during this (${reason}); the log says more`, false);
+  }
+
+  private engine(): Promise<EngineProcess> {
+    if (this.starting === undefined) {
+      const starting = this.start();
+      this.starting = starting;
+      starting.catch(() => {
+        if (this.starting === starting) this.starting = undefined;
+      });
+    }
+    return this.starting;
+  }
+
+  private async start(): Promise<EngineProcess> {
+    const now = Date.now();
+    const delay = this.policy.delay(now);
+    if (delay === undefined) {
+      const seconds = Math.ceil(this.policy.blockedFor(now) / 1000);
+      throw new EngineError(
+        `the engine stopped too often (${this.lastReason}); try again in ${seconds} s, the log says more`,
+        false,
+      );
+    }
+    if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+    if (this.disposed) throw new EngineError('the window is closing', true);
+    const engine = new EngineProcess(
+      this.program,
+      (reason) => {
+        this.lost(reason);
+      },
+      (line) => {
+        this.events.log('warn', `engine: ${line}`);
+      },
+    );
+    this.running = engine;
+    this.listen(engine);
+    this.events.log('info', `engine started, process ${engine.pid ?? 'none'}`);
+    return engine;
+  }
+
+  private listen({ host }: EngineProcess): void {
+    host.on('opened', (facts) => this.listeners.get(facts.job)?.opened(facts));
+    host.on('layer', (layer) => this.listeners.get(layer.job)?.layer(layer));
+    host.on('progress', (progress) => this.listeners.get(progress.job)?.progress(progress));
+    host.on('log', ({ level, message }) => {
+      this.events.log(level, message);
+    });
+    host.listen();
+  }
+
+  private lost(reason: string): void {
+    this.lastReason = reason;
+    this.running = undefined;
+    this.starting = undefined;
+    const now = Date.now();
+    this.policy.crashed(now);
+    const restarts = !this.disposed && this.policy.delay(now) !== undefined;
+    this.events.log('error', `the engine stopped: ${reason}`);
+    this.events.stopped(reason, restarts);
+    if (restarts) this.warm();
+  }
+}

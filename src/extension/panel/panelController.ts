@@ -1,0 +1,248 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import * as vscode from 'vscode';
+import type { FromPanel, ToPanel } from '../../../webview/protocol';
+import type { EngineClient } from '../engineClient';
+import { auditSettings } from '../settings';
+import type { StatusBar } from '../statusBar';
+import { AuditFeed, type AuditState } from './auditFeed';
+import { AuditRunner } from './auditRunner';
+import { pageHtml } from './html';
+import { ResourceWatcher } from './resourceWatcher';
+import { pythonSnippet } from './snippet';
+
+/** What every panel of the window shares. */
+export interface PanelServices {
+  readonly engine: EngineClient;
+  readonly status: StatusBar;
+  readonly log: vscode.LogOutputChannel;
+  readonly extensionUri: vscode.Uri;
+}
+
+type Export = Extract<FromPanel, { type: 'export' }>;
+
+const EXPORTS = {
+  json: { extension: 'json', label: 'JSON' },
+  csv: { extension: 'csv', label: 'CSV' },
+  markdown: { extension: 'md', label: 'Markdown' },
+  png: { extension: 'png', label: 'PNG' },
+} as const;
+
+const PNG_SIGNATURE: readonly number[] = [0x89, 0x50, 0x4e, 0x47];
+
+/** Longest file name offered for saving: all file systems take 255 bytes. */
+const MAX_NAME = 120;
+
+/** What a panel may load: the built page, nothing of the workspace. */
+export function webviewOptions(extensionUri: vscode.Uri): vscode.WebviewOptions {
+  return { enableScripts: true, localResourceRoots: [vscode.Uri.joinPath(extensionUri, 'dist')] };
+}
+
+/** One panel and the audit it shows: an editor's, or that of a folder. Lives as long as the panel. */
+export class PanelController {
+  private readonly feed: AuditFeed;
+  private readonly runner: AuditRunner;
+  private readonly subscriptions: vscode.Disposable[] = [];
+  /** The file changed while nobody looked: audited again when somebody does. */
+  private stale = false;
+  private attached = false;
+
+  constructor(
+    readonly resource: vscode.Uri,
+    isFolder: boolean,
+    private readonly panel: vscode.WebviewPanel,
+    private readonly services: PanelServices,
+  ) {
+    this.feed = new AuditFeed((message: ToPanel) => {
+      void panel.webview.postMessage(message);
+    });
+    const label = path.basename(resource.fsPath);
+    this.runner = new AuditRunner(
+      resource.fsPath,
+      services.engine,
+      this.feed,
+      auditSettings,
+      services.status.listener(label),
+      (reason) =>
+        vscode.l10n.t(
+          'The engine stopped ({0}) and was started again; finished layers come from the cache.',
+          reason,
+        ),
+    );
+    this.subscriptions.push(
+      panel.webview.onDidReceiveMessage((message: FromPanel) => {
+        this.receive(message).catch((error: unknown) => {
+          services.log.error(error instanceof Error ? error : String(error));
+        });
+      }),
+      panel.onDidChangeViewState(() => {
+        if (!panel.visible) this.detach();
+      }),
+    );
+    panel.onDidDispose(() => {
+      this.dispose();
+    });
+    this.fillPage();
+    if (resource.scheme === 'file') {
+      this.subscriptions.push(
+        new ResourceWatcher(resource.fsPath, isFolder, (what) => {
+          this.changed(what);
+        }),
+      );
+      void this.runner.start();
+    } else {
+      this.feed.end({
+        type: 'failed',
+        message: vscode.l10n.t('Only files on disk can be audited, not {0}.', `${resource.scheme}:`),
+      });
+    }
+  }
+
+  get state(): AuditState {
+    return this.feed.state;
+  }
+
+  /** Whether the page has said that it listens. */
+  get pageListens(): boolean {
+    return this.attached;
+  }
+
+  private fillPage(): void {
+    const { webview } = this.panel;
+    const { extensionUri } = this.services;
+    const address = (name: string): string =>
+      webview.asWebviewUri(vscode.Uri.joinPath(extensionUri, 'dist', name)).toString();
+    webview.options = webviewOptions(extensionUri);
+    webview.html = pageHtml({
+      script: address('webview.js'),
+      style: address('webview.css'),
+      cspSource: webview.cspSource,
+      nonce: randomBytes(16).toString('hex'),
+      title: path.basename(this.resource.fsPath),
+      resource: this.resource.toString(),
+      language: vscode.env.language,
+    });
+  }
+
+  private detach(): void {
+    this.attached = false;
+    this.feed.detach();
+  }
+
+  private changed(what: 'changed' | 'gone'): void {
+    if (what === 'gone') {
+      this.feed.notice(vscode.l10n.t('The file is gone; this is what it was.'));
+    } else if (this.panel.visible) this.auditChanged();
+    else this.stale = true;
+  }
+
+  private auditChanged(): void {
+    this.stale = false;
+    void this.runner.start(vscode.l10n.t('The file changed on disk and is audited again.'));
+  }
+
+  private async receive(message: FromPanel): Promise<void> {
+    switch (message.type) {
+      case 'ready':
+        this.attached = true;
+        this.feed.attach();
+        if (this.stale) this.auditChanged();
+        return;
+      case 'cancel':
+        this.runner.cancel();
+        return;
+      case 'retry':
+        await this.runner.start();
+        return;
+      case 'export':
+        await this.answer(message.request, () => this.export(message));
+        return;
+      case 'copySnippet':
+        await this.answer(message.request, () => this.copySnippet(message.layer));
+        return;
+      case 'openLog':
+        this.services.log.show();
+        return;
+    }
+  }
+
+  /** @param work gives what the page shows, or undefined when the person thought better of it. */
+  private async answer(request: number, work: () => Promise<string | undefined>): Promise<void> {
+    let reply: ToPanel;
+    try {
+      const message = await work();
+      reply = { type: 'reply', request, ok: message !== undefined, ...(message !== undefined && { message }) };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.services.log.warn(message);
+      reply = { type: 'reply', request, ok: false, message };
+    }
+    await this.panel.webview.postMessage(reply);
+  }
+
+  private async export({ format, suggestedName, png }: Export): Promise<string | undefined> {
+    const { extension, label } = EXPORTS[format];
+    const name = `${plainName(suggestedName, extension)}.${extension}`;
+    const target = await vscode.window.showSaveDialog({
+      defaultUri: vscode.Uri.joinPath(this.resource, '..', name),
+      filters: { [label]: [extension] },
+      title: vscode.l10n.t('Export'),
+    });
+    if (target === undefined) return undefined;
+    if (target.toString() === this.resource.toString())
+      throw new Error(vscode.l10n.t('This would overwrite the checkpoint.'));
+    if (format === 'png') await vscode.workspace.fs.writeFile(target, checkedPng(png));
+    else if (target.scheme === 'file') await this.runner.report(format, target.fsPath);
+    else await this.reportElsewhere(format, target);
+    return vscode.l10n.t('Saved as {0}', path.basename(target.path));
+  }
+
+  /** The engine writes to disk only; VS Code takes it from there (to the other end of a remote window). */
+  private async reportElsewhere(format: Exclude<Export['format'], 'png'>, target: vscode.Uri): Promise<void> {
+    const temporary = path.join(tmpdir(), `rankscope-${randomUUID()}.${EXPORTS[format].extension}`);
+    const source = vscode.Uri.file(temporary);
+    try {
+      await this.runner.report(format, temporary);
+      await vscode.workspace.fs.copy(source, target, { overwrite: true });
+    } finally {
+      await vscode.workspace.fs.delete(source).then(undefined, () => undefined);
+    }
+  }
+
+  private async copySnippet(name: string): Promise<string> {
+    const { opened } = this.feed.state;
+    const layer = this.feed.layerNamed(name);
+    if (opened === undefined || layer === undefined)
+      throw new Error(vscode.l10n.t('This layer is not finished yet.'));
+    await vscode.env.clipboard.writeText(pythonSnippet(opened.checkpoint, layer));
+    return vscode.l10n.t('Python code copied');
+  }
+
+  private dispose(): void {
+    this.detach();
+    this.runner.dispose();
+    for (const subscription of this.subscriptions.splice(0)) subscription.dispose();
+  }
+}
+
+/** A file name offered by the page, without folders and without what some file system refuses. */
+function plainName(suggested: string, extension: string): string {
+  const base = path.basename(suggested.replaceAll('\\', '/'));
+  const stem = base.toLowerCase().endsWith(`.${extension}`) ? base.slice(0, -extension.length - 1) : base;
+  // Control characters too: names come from the page, and the page has them from a file.
+  return (
+    stem
+      // eslint-disable-next-line no-control-regex -- these are the characters to replace
+      .replace(/[<>:"/|?*\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e]+/g, '-')
+      .replace(/^\.+/, '')
+      .slice(0, MAX_NAME)
+      .trim() || 'audit'
+  );
+}
+
+function checkedPng(png: Uint8Array | undefined): Uint8Array {
+  const isPng = png instanceof Uint8Array && PNG_SIGNATURE.every((byte, i) => png[i] === byte);
+  if (!isPng) throw new Error(vscode.l10n.t('The picture did not arrive whole.'));
+  return png;
+}
