@@ -2,8 +2,10 @@ import { CheckpointError } from './errors';
 
 /** Nesting of values that are skipped; the formats read here nest three deep. */
 const MAX_DEPTH = 64;
-/** Longest key or text; tensor names are at most a few hundred characters. */
+/** Longest key or text; tensor names are at most a few hundred characters, metadata may hold a whole configuration. */
 const MAX_STRING_BYTES = 64 * 1024 * 1024;
+/** Members of one object; three times the tensors of the largest index. */
+const MAX_MEMBERS = 500_000;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -17,11 +19,15 @@ const BACKSLASH = 0x5c;
 export class JsonReader {
   private position = 0;
 
+  private readonly bytes: Buffer;
+
   constructor(
-    private readonly bytes: Uint8Array,
+    bytes: Uint8Array,
     /** Byte of the file at which the JSON begins, for error messages. */
     private readonly fileOffset = 0,
-  ) {}
+  ) {
+    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
 
   /** Calls `onMember` for each member; it must read the value. */
   object(onMember: (key: string) => void): void {
@@ -30,6 +36,9 @@ export class JsonReader {
     if (this.accept('}')) return;
     do {
       const key = this.string();
+      if (keys.size >= MAX_MEMBERS) {
+        throw new CheckpointError('unsupported', `JSON: more than ${MAX_MEMBERS} members`, this.place());
+      }
       if (keys.has(key)) throw this.error(`the key "${key}" is given twice`);
       keys.add(key);
       this.expect(':');
@@ -52,14 +61,16 @@ export class JsonReader {
     const start = this.position;
     if (this.bytes[start] !== QUOTE) throw this.error('text was expected');
     let end = start + 1;
+    let isPlain = true;
     for (; this.bytes[end] !== QUOTE; end++) {
-      if (end >= this.bytes.length || end - start > MAX_STRING_BYTES) throw this.error('text without an end');
-      if (this.bytes[end] === BACKSLASH) end++;
+      const byte = this.bytes[end];
+      if (byte === undefined || end - start > MAX_STRING_BYTES) throw this.error('text without an end');
+      if (byte === BACKSLASH) end++;
+      if (byte === BACKSLASH || byte < 0x20) isPlain = false;
     }
     this.position = end + 1;
-    const source = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, end + 1 - start).toString(
-      'utf8',
-    );
+    if (isPlain) return this.bytes.toString('utf8', start + 1, end);
+    const source = this.bytes.toString('utf8', start, end + 1);
     try {
       return String(JSON.parse(source));
     } catch (error) {
@@ -71,11 +82,15 @@ export class JsonReader {
   /** A whole number from 0 to 2⁵³ − 1. */
   count(): number {
     this.space();
-    const text = this.token();
-    const value = Number(text);
-    if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(value))
-      throw this.error('a whole number was expected');
-    this.position += text.length;
+    const start = this.position;
+    let value = 0;
+    for (let digit = this.digit(); digit !== undefined; digit = this.digit()) {
+      value = 10 * value + digit;
+      this.position++;
+      if (!Number.isSafeInteger(value)) throw this.error('a number beyond 2⁵³');
+    }
+    // A fraction, an exponent or another letter would follow without a space.
+    if (start === this.position || this.token() !== '') throw this.error('a whole number was expected');
     return value;
   }
 
@@ -108,13 +123,23 @@ export class JsonReader {
   }
 
   error(reason: string, cause?: unknown): CheckpointError {
-    const location = { offset: this.fileOffset + this.position };
-    return new CheckpointError('malformed', `JSON: ${reason}`, location, { cause });
+    return new CheckpointError('malformed', `JSON: ${reason}`, this.place(), { cause });
   }
 
+  private place(): { offset: number } {
+    return { offset: this.fileOffset + this.position };
+  }
+
+  private digit(): number | undefined {
+    const byte = this.bytes[this.position] ?? 0;
+    return byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : undefined;
+  }
+
+  /** The letters, digits and signs that follow, up to 64 of them. */
   private token(): string {
-    const piece = this.bytes.subarray(this.position, this.position + 64);
-    return /^[-+.\w]*/.exec(Buffer.from(piece).toString('latin1'))?.[0] ?? '';
+    let end = this.position;
+    while (end < this.position + 64 && isTokenByte(this.bytes[end])) end++;
+    return this.bytes.toString('latin1', this.position, end);
   }
 
   private accept(character: string): boolean {
@@ -135,4 +160,8 @@ export class JsonReader {
       this.position++;
     }
   }
+}
+
+function isTokenByte(byte: number | undefined): boolean {
+  return byte !== undefined && /[-+.\w]/.test(String.fromCharCode(byte));
 }

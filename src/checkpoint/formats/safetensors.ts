@@ -3,12 +3,14 @@ import { type DType, bytesPerElement } from '../dtype';
 import { CheckpointError } from '../errors';
 import type { RandomAccessFile } from '../file';
 import { JsonReader } from '../json';
-import { requireShape } from '../layout';
+import { MAX_AXES, requireShape } from '../layout';
 
 /** The bound of the format's own specification. */
 const MAX_HEADER_BYTES = 100_000_000;
 /** Each takes some 500 bytes of memory; a mixture of experts in a single file has about fifty thousand. */
 const MAX_TENSORS = 400_000;
+/** Names of element types are ten characters at most. */
+const MAX_DTYPE_CHARACTERS = 32;
 /** Bytes of the header's length, before it. */
 const LENGTH_BYTES = 8;
 
@@ -125,12 +127,13 @@ function parseEntry(json: JsonReader, name: string): Entry {
   const counts = (): number[] => {
     const values: number[] = [];
     json.array(() => {
+      if (values.length >= MAX_AXES) throw json.error(`more than ${MAX_AXES} axes`).at({ tensor: name });
       values.push(json.count());
     });
     return values;
   };
   json.object((key) => {
-    if (key === 'dtype') dtype = json.string();
+    if (key === 'dtype') dtype = dtypeName(json, name);
     else if (key === 'shape') shape = counts();
     else if (key === 'data_offsets') range = counts();
     else throw json.error(`the key "${key}" is unknown`).at({ tensor: name });
@@ -146,6 +149,12 @@ function parseEntry(json: JsonReader, name: string): Entry {
     throw json.error('a tensor needs dtype, shape and two data_offsets').at({ tensor: name });
   }
   return { name, dtype, shape, begin, end };
+}
+
+function dtypeName(json: JsonReader, tensor: string): string {
+  const name = json.string();
+  if (name.length > MAX_DTYPE_CHARACTERS) throw json.error('a dtype that is no name').at({ tensor });
+  return name;
 }
 
 /** The specification's rule: the ranges cover the bytes after the header once, without gaps. */

@@ -19,8 +19,9 @@ export function integerOfDecimal(text: string, source: PickleSource): number | b
 export function integerOfLittleEndian(length: number, source: PickleSource): number | bigint {
   if (length > MAX_DIGITS) throw source.error(`an integer of ${length} bytes`);
   const bytes = source.take(length);
-  let value = 0n;
-  for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i] ?? 0);
+  if (length === 0) return 0;
+  const hexadecimal = Buffer.from(bytes).reverse().toString('hex');
+  const value = BigInt(`0x${hexadecimal}`);
   return narrow(BigInt.asIntN(8 * length, value));
 }
 

@@ -6,8 +6,8 @@ import { BytesValue, GlobalValue, ObjectValue, type PickleValue, TupleValue } fr
 
 /** A pickle of a hundred thousand tensors takes about three million opcodes; ten million take about a second. */
 const MAX_OPCODES = 10_000_000;
-/** Containers and objects, each up to some 300 bytes of memory: keeps a hostile pickle under 300 MB. */
-const MAX_OBJECTS = 1_000_000;
+/** Containers and objects, each up to some 500 bytes of memory; a tensor takes about ten, so fifty thousand tensors fit. */
+const MAX_OBJECTS = 500_000;
 /** One entry an object that may be referred to again; honest memos stay below the objects and strings of the file. */
 const MAX_MEMO = 2_000_000;
 /** Python's own pickler nests about a thousand deep before it gives up. */
@@ -133,13 +133,13 @@ export class PickleMachine {
   pushText(length: number, encoding: 'utf8' | 'latin1'): void {
     const place = new BytesValue(encoding === 'utf8' ? 'utf8' : 'raw', this.source.position, length);
     if (length >= LONG_TEXT_BYTES) {
+      this.charge(1);
       this.source.skip(length);
       this.push(place);
       return;
     }
     this.chargeText(length);
-    const bytes = this.source.take(length);
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, length).toString(encoding);
+    const text = this.source.text(length, encoding);
     if (!this.texts.has(text)) this.texts.set(text, place);
     this.push(text);
   }
@@ -152,6 +152,7 @@ export class PickleMachine {
 
   /** Pushes the next `length` bytes as bytes, left where they are. */
   pushBytes(length: number): void {
+    this.charge(1);
     this.push(new BytesValue('raw', this.source.position, length));
     this.source.skip(length);
   }

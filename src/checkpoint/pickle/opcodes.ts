@@ -21,12 +21,12 @@ function length8(machine: PickleMachine): number {
   if (length > BigInt(Number.MAX_SAFE_INTEGER)) throw machine.source.error('a length beyond any file');
   return Number(length);
 }
-const length4 = (m: PickleMachine): number => m.source.view(4).getUint32(0, true);
-const length2 = (m: PickleMachine): number => m.source.view(2).getUint16(0, true);
+const length4 = (m: PickleMachine): number => m.source.uint32();
+const length2 = (m: PickleMachine): number => m.source.byte() | (m.source.byte() << 8);
 
 /** A length that this version of the format stores signed. */
 function signedLength4(machine: PickleMachine): number {
-  const length = machine.source.view(4).getInt32(0, true);
+  const length = machine.source.uint32() | 0;
   if (length < 0) throw machine.source.error('a negative length');
   return length;
 }
@@ -99,7 +99,7 @@ const NUMBERS: Readonly<Record<string, Operation>> = {
     m.push(integerOfDecimal(m.source.line().replace(/L$/, ''), m.source));
   },
   J: (m) => {
-    m.push(m.source.view(4).getInt32(0, true));
+    m.push(m.source.uint32() | 0);
   },
   K: (m) => {
     m.push(m.source.byte());

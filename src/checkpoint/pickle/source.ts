@@ -3,12 +3,14 @@ import { CheckpointError } from '../errors';
 /** Bytes fetched at a time. */
 const WINDOW_BYTES = 64 * 1024;
 
+const NEWLINE = 0x0a;
+
 /** Longest line of a text opcode (a name, a number); none that is honest comes near. */
 const MAX_LINE_BYTES = 64 * 1024;
 
 /** A cursor over the bytes of a pickle, which may lie in a file of any size: only a window of it is in memory. */
 export class PickleSource {
-  private window = new Uint8Array(0);
+  private window: Buffer = Buffer.alloc(0);
   private windowStart = 0;
 
   constructor(
@@ -57,15 +59,31 @@ export class PickleSource {
     this.position += length;
   }
 
+  /** The next `length` bytes as text. */
+  text(length: number, encoding: 'utf8' | 'latin1'): string {
+    this.requireRemaining(length);
+    this.fetch(length);
+    const start = this.position - this.windowStart;
+    this.position += length;
+    return this.window.toString(encoding, start, start + length);
+  }
+
+  uint32(): number {
+    return (this.byte() | (this.byte() << 8) | (this.byte() << 16) | (this.byte() << 24)) >>> 0;
+  }
+
   /** Text up to the next newline, one character a byte. */
   line(): string {
-    const limit = Math.min(MAX_LINE_BYTES, this.remaining);
-    this.fetch(limit);
-    const start = this.position - this.windowStart;
-    const found = this.window.subarray(start, start + limit).indexOf(0x0a);
-    if (found < 0) throw this.error('a line without an end');
-    this.position += found + 1;
-    return Buffer.from(this.window.buffer, this.window.byteOffset + start, found).toString('latin1');
+    let start = this.position - this.windowStart;
+    let end = this.window.indexOf(NEWLINE, start);
+    if (start < 0 || end < 0) {
+      this.fetch(Math.min(MAX_LINE_BYTES, this.remaining));
+      start = this.position - this.windowStart;
+      end = this.window.indexOf(NEWLINE, start);
+    }
+    if (end < 0 || end - start > MAX_LINE_BYTES) throw this.error('a line without an end');
+    this.position += end + 1 - start;
+    return this.window.toString('latin1', start, end);
   }
 
   requireRemaining(length: number): void {
@@ -86,7 +104,8 @@ export class PickleSource {
     if (start >= 0 && start + length <= this.window.length) return;
     const ask = Math.min(this.remaining, Math.max(length, WINDOW_BYTES));
     if (ask <= 0) return;
-    this.window = new Uint8Array(this.load(this.position, ask));
+    const bytes = this.load(this.position, ask);
+    this.window = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     this.windowStart = this.position;
   }
 }
