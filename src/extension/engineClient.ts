@@ -1,6 +1,12 @@
 import { EngineError } from '../engine/connection';
 import type { AuditDocument } from '../engine/document';
-import type { AuditParams, EngineNotifications, EngineRequests, JobId, ReportParams } from '../engine/protocol';
+import type {
+  AuditParams,
+  EngineNotifications,
+  EngineRequests,
+  JobId,
+  ReportParams,
+} from '../engine/protocol';
 import { EngineProcess, type EngineProgram } from './engineProcess';
 import { RestartPolicy } from './restartPolicy';
 
@@ -66,12 +72,12 @@ export class EngineClient {
     try {
       for (let losses = 0; ; losses++) {
         const engine = await this.engine();
-        if (signal.aborted) throw new EngineError('cancelled', true);
+        throwIfCancelled(signal);
         try {
           return await engine.request('audit', params, signal);
         } catch (error) {
           if (engine.lost === undefined) throw error;
-          if (signal.aborted) throw new EngineError('cancelled', true);
+          throwIfCancelled(signal);
           if (losses >= MAX_RERUNS || this.disposed) throw this.stoppedDuring(engine.lost, losses + 1);
           listener.restarted(engine.lost);
         }
@@ -176,4 +182,8 @@ export class EngineClient {
     this.events.stopped(reason, restarts);
     if (restarts) this.warm();
   }
+}
+
+function throwIfCancelled(signal: AbortSignal): void {
+  if (signal.aborted) throw new EngineError('cancelled', true);
 }

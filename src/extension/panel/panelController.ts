@@ -43,7 +43,7 @@ export function webviewOptions(extensionUri: vscode.Uri): vscode.WebviewOptions 
 export class PanelController {
   private readonly feed: AuditFeed;
   private readonly runner: AuditRunner;
-  private readonly subscriptions: vscode.Disposable[] = [];
+  private readonly subscriptions: Pick<vscode.Disposable, 'dispose'>[] = [];
   /** The file changed while nobody looked: audited again when somebody does. */
   private stale = false;
   private attached = false;
@@ -172,7 +172,12 @@ export class PanelController {
     let reply: ToPanel;
     try {
       const message = await work();
-      reply = { type: 'reply', request, ok: message !== undefined, ...(message !== undefined && { message }) };
+      reply = {
+        type: 'reply',
+        request,
+        ok: message !== undefined,
+        ...(message !== undefined && { message }),
+      };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.services.log.warn(message);

@@ -10,6 +10,7 @@ const SETTLE_MS = 700;
  * lie beside it, by those of the files in the folder.
  */
 export class ResourceWatcher implements vscode.Disposable {
+  private readonly wholeFolder: boolean;
   private readonly subscriptions: vscode.Disposable[] = [];
   private timer: NodeJS.Timeout | undefined;
   private fingerprint: Promise<string | undefined>;
@@ -20,13 +21,13 @@ export class ResourceWatcher implements vscode.Disposable {
     isFolder: boolean,
     private readonly onChange: (what: 'changed' | 'gone') => void,
   ) {
+    this.wholeFolder = isFolder || file.endsWith('.index.json');
     const folder = isFolder ? file : path.dirname(file);
     // Names may hold what a glob pattern would take for its own: all changes of the one folder are looked through.
     const pattern = new vscode.RelativePattern(vscode.Uri.file(folder), '*');
     const watcher = vscode.workspace.createFileSystemWatcher(pattern);
-    const wholeFolder = isFolder || file.endsWith('.index.json');
     const seen = (uri: vscode.Uri): void => {
-      if (wholeFolder || path.basename(uri.fsPath) === path.basename(file)) this.settle();
+      if (this.wholeFolder || path.basename(uri.fsPath) === path.basename(file)) this.settle();
     };
     this.subscriptions.push(
       watcher,
@@ -34,11 +35,8 @@ export class ResourceWatcher implements vscode.Disposable {
       watcher.onDidCreate(seen),
       watcher.onDidDelete(seen),
     );
-    this.wholeFolder = wholeFolder;
     this.fingerprint = this.takeFingerprint();
   }
-
-  private readonly wholeFolder: boolean;
 
   dispose(): void {
     clearTimeout(this.timer);

@@ -142,9 +142,8 @@ function splitStackIndex(name: string): { tensorName: string; index?: number } {
 
 /** A Python string literal of plain ASCII: JSON's escapes are Python's, and everything else is escaped as well. */
 export function pythonString(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\u007f-\uffff]/g,
-    (unit, offset: number, whole: string) => escapeUnit(unit, offset, whole),
+  return JSON.stringify(text).replace(/[\u007f-\uffff]/g, (unit, offset: number, whole: string) =>
+    escapeUnit(unit, offset, whole),
   );
 }
 
@@ -155,4 +154,3 @@ function escapeUnit(unit: string, offset: number, whole: string): string {
   const previous = offset > 0 ? (whole.codePointAt(offset - 1) ?? 0) : 0;
   return previous > 0xffff ? '' : `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
-

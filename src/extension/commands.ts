@@ -1,0 +1,142 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import type { PanelServices } from './panel/panelController';
+import type { Panels } from './panels';
+import { chooseBackend, chosenBackend } from './settings';
+
+/** What the palette takes for a checkpoint without asking; the Explorer's menu in package.json names the same. */
+const CHECKPOINT_NAME = /\.(?:safetensors|pth|pt|th|ckpt|npz|npy|bin|pkl|pickle|state_dict)$|\.index\.json$/i;
+
+/** Opening more at once is a slip of the mouse. */
+const MAX_OPENED = 20;
+
+/** Registers the commands that package.json declares. */
+export function registerCommands(panels: Panels, services: PanelServices): vscode.Disposable {
+  const commands: Readonly<Record<string, (...given: unknown[]) => unknown>> = {
+    'rankscope.audit': (given, selected) => auditCommand(given, selected, panels, services),
+    'rankscope.openSample': () => panels.openFile(sampleOf(services.extensionUri)),
+    'rankscope.selectBackend': () => selectBackend(services),
+    'rankscope.showLog': () => {
+      services.log.show();
+    },
+    'rankscope.clearCache': () => clearCache(services),
+  };
+  return vscode.Disposable.from(
+    ...Object.entries(commands).map(([name, run]) => vscode.commands.registerCommand(name, run)),
+  );
+}
+
+export function sampleOf(extensionUri: vscode.Uri): vscode.Uri {
+  return vscode.Uri.joinPath(extensionUri, 'media', 'sample', 'sample.safetensors');
+}
+
+/** @param given the resource clicked in the Explorer, with all that are selected; neither from the palette. */
+async function auditCommand(
+  given: unknown,
+  selected: unknown,
+  panels: Panels,
+  services: PanelServices,
+): Promise<void> {
+  const several = Array.isArray(selected) ? selected.filter((uri) => uri instanceof vscode.Uri) : [];
+  const uris = several.length > 0 ? several : given instanceof vscode.Uri ? [given] : await askForFiles();
+  for (const uri of uris.slice(0, MAX_OPENED)) {
+    try {
+      await openAny(uri, panels, services);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      services.log.warn(reason);
+      void vscode.window.showErrorMessage(vscode.l10n.t('Rankscope: {0}', reason));
+    }
+  }
+}
+
+/** The checkpoint in the active editor, otherwise what the person chooses. */
+async function askForFiles(): Promise<readonly vscode.Uri[]> {
+  const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
+  const isFile = input instanceof vscode.TabInputText || input instanceof vscode.TabInputCustom;
+  if (isFile && CHECKPOINT_NAME.test(input.uri.path)) return [input.uri];
+  const chosen = await vscode.window.showOpenDialog({
+    canSelectMany: true,
+    openLabel: vscode.l10n.t('Audit Ranks'),
+    filters: {
+      [vscode.l10n.t('Checkpoints')]: [
+        'safetensors',
+        'pth',
+        'pt',
+        'th',
+        'ckpt',
+        'npz',
+        'npy',
+        'bin',
+        'pkl',
+        'json',
+      ],
+      [vscode.l10n.t('All files')]: ['*'],
+    },
+  });
+  return chosen ?? [];
+}
+
+async function openAny(uri: vscode.Uri, panels: Panels, services: PanelServices): Promise<void> {
+  const { type } = await vscode.workspace.fs.stat(uri);
+  if ((type & vscode.FileType.Directory) === 0) {
+    await panels.openFile(uri);
+    return;
+  }
+  const found = await vscode.window.withProgress(
+    { location: vscode.ProgressLocation.Window, title: vscode.l10n.t('Looking for checkpoints…') },
+    () => services.engine.request('checkpoints', { folder: uri.fsPath }),
+  );
+  for (const file of await chooseAmong(found, uri)) {
+    if (file === uri.fsPath) panels.openFolder(uri);
+    else await openAny(vscode.Uri.file(file), panels, services);
+  }
+}
+
+/** Which of a folder's checkpoints to open: all, when there is one; what the person ticks otherwise. */
+async function chooseAmong(found: readonly string[], folder: vscode.Uri): Promise<readonly string[]> {
+  if (found.length === 0) {
+    const name = path.basename(folder.fsPath);
+    void vscode.window.showInformationMessage(vscode.l10n.t('There are no checkpoints in {0}.', name));
+    return [];
+  }
+  if (found.length === 1) return found;
+  const items = found.map((file) => ({ label: path.relative(folder.fsPath, file), file }));
+  const chosen = await vscode.window.showQuickPick(items, {
+    canPickMany: true,
+    title: vscode.l10n.t('Checkpoints to audit'),
+  });
+  return (chosen ?? []).slice(0, MAX_OPENED).map(({ file }) => file);
+}
+
+async function selectBackend(services: PanelServices): Promise<void> {
+  const current = chosenBackend();
+  const mark = (name: string): string => (name === current ? '$(check) ' : '');
+  const backends = await services.engine.request('backends', {});
+  const choices = [
+    { name: 'auto', description: vscode.l10n.t('The fastest one that works here') },
+    ...backends,
+  ];
+  const items: (vscode.QuickPickItem & { run: () => PromiseLike<void> | void })[] = [
+    ...choices.map(({ name, description }) => ({
+      label: mark(name) + name,
+      description,
+      run: () => chooseBackend(name),
+    })),
+    { label: '', kind: vscode.QuickPickItemKind.Separator, run: () => undefined },
+    {
+      label: vscode.l10n.t('$(output) Show Log'),
+      run: () => {
+        services.log.show();
+      },
+    },
+  ];
+  const chosen = await vscode.window.showQuickPick(items, { title: vscode.l10n.t('Compute backend') });
+  await chosen?.run();
+}
+
+async function clearCache(services: PanelServices): Promise<void> {
+  await services.engine.request('clearCache', {});
+  services.log.info('cache cleared');
+  vscode.window.setStatusBarMessage(vscode.l10n.t('Rankscope: the cache is empty'), 4000);
+}

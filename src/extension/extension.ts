@@ -1,0 +1,60 @@
+import * as vscode from 'vscode';
+import { EngineClient, type EngineEvents } from './engineClient';
+import { engineProgram } from './engineProcess';
+import { registerCommands, sampleOf } from './commands';
+import type { AuditState } from './panel/auditFeed';
+import { Panels } from './panels';
+import { StatusBar } from './statusBar';
+
+/** For this extension's own tests; not an interface for other extensions, and changed without notice. */
+export interface RankscopeTestApi {
+  /** State of the newest panel of a resource; `pageListens` once its page has loaded. */
+  readonly auditState: (uri: vscode.Uri) => (AuditState & { readonly pageListens: boolean }) | undefined;
+  readonly enginePid: () => number | undefined;
+  readonly sample: vscode.Uri;
+}
+
+export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
+  const log = vscode.window.createOutputChannel('Rankscope', { log: true });
+  const engineFile = vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath;
+  const engine = new EngineClient(engineProgram(engineFile), engineEvents(log));
+  const status = new StatusBar();
+  const services = { engine, status, log, extensionUri: context.extensionUri };
+  const panels = new Panels(services);
+  context.subscriptions.push(log, engine, status, panels, registerCommands(panels, services));
+  // Whatever activated the extension needs the engine next.
+  engine.warm();
+  return {
+    auditState: (uri) => {
+      const controller = panels.of(uri).at(-1);
+      return controller === undefined
+        ? undefined
+        : { ...controller.state, pageListens: controller.pageListens };
+    },
+    enginePid: () => engine.pid,
+    sample: sampleOf(context.extensionUri),
+  };
+}
+
+function engineEvents(log: vscode.LogOutputChannel): EngineEvents {
+  const showLog = vscode.l10n.t('Show Log');
+  return {
+    log: (level, message) => {
+      log[level](message);
+    },
+    stopped: (reason, restarts) => {
+      const message = restarts
+        ? vscode.l10n.t(
+            'The Rankscope engine stopped ({0}) and was started again. Audits go on where they were.',
+            reason,
+          )
+        : vscode.l10n.t(
+            'The Rankscope engine stopped several times within a minute ({0}). It is not started again for now.',
+            reason,
+          );
+      void vscode.window.showWarningMessage(message, showLog).then((chosen) => {
+        if (chosen === showLog) log.show();
+      });
+    },
+  };
+}
