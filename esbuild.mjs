@@ -79,13 +79,13 @@ async function buildNode() {
 
 function testFiles(directory) {
   return readdirSync(path.join(root, directory), { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+    .filter((entry) => entry.isFile() && (entry.name.endsWith('.test.ts') || entry.name === 'index.ts'))
     .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name));
 }
 
 /** Tests are bundled beside dist/worker.js so that the code under test finds its worker and kernels where users have them. */
 async function buildTests() {
-  for (const suite of ['unit', 'slow']) {
+  for (const suite of ['unit', 'slow', 'host']) {
     if (!existsSync(path.join(root, 'test', suite))) continue;
     await esbuild.build({
       ...NODE_OPTIONS,
