@@ -11,7 +11,7 @@ const browser = await chromium.launch({
 });
 const page = await browser.newPage({ viewport: { width: 256, height: 256 } });
 await page.setContent(
-  `<style>* { margin: 0; display: block }</style>${readFileSync(path.join(media, 'icon.svg'), 'utf8')}`,
+  `<style>body { margin: 0 } svg { display: block }</style>${readFileSync(path.join(media, 'icon.svg'), 'utf8')}`,
 );
 await page.screenshot({ path: path.join(media, 'icon.png'), omitBackground: true });
 await browser.close();
