@@ -15,6 +15,7 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { cacheFolder } from '../../scripts/vscode/cache.mjs';
 import {
   installExtension,
   makeProfile,
@@ -91,7 +92,7 @@ async function withinMinutes(promise, minutes) {
   return value;
 }
 
-async function runInElectron({ extension, workspace, environment, edition }) {
+async function runInElectron({ profile, extension, workspace, environment, edition }) {
   const { runTests } = await import('@vscode/test-electron');
   const { VSCODE_EXECUTABLE: executable } = process.env;
   return runTests({
@@ -100,7 +101,14 @@ async function runInElectron({ extension, workspace, environment, edition }) {
     extensionDevelopmentPath: extension,
     extensionTestsPath: SUITE,
     extensionTestsEnv: environment,
-    launchArgs: [workspace, '--disable-extensions', '--disable-workspace-trust'],
+    cachePath: path.join(cacheFolder(), 'vscode-desktop'),
+    launchArgs: [
+      workspace,
+      '--disable-extensions',
+      '--disable-workspace-trust',
+      `--user-data-dir=${path.join(profile.folder, 'data')}`,
+      `--extensions-dir=${path.join(profile.folder, 'extensions')}`,
+    ],
   });
 }
 
@@ -137,6 +145,9 @@ async function main() {
       filter: { type: 'string' },
     },
   });
+  if (values.electron && values.vsix !== undefined) {
+    throw new Error('--electron runs the extension in development; --vsix is for the server');
+  }
   if (!existsSync(SUITE)) throw new Error(`${SUITE} is missing: node esbuild.mjs --tests builds it`);
   const edition = values.minimum ? 'minimum' : 'newest';
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'rankscope-host-'));
