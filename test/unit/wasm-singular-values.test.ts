@@ -284,6 +284,42 @@ describe('views', () => {
     );
   });
 
+  test('a stack of queries, keys and values: the whole and its parts', async () => {
+    const parts = [1, 2, 3].map((seed) => withSingularValues(70, 50, powers(50, seed / 4), seed));
+    const W = new Float64Array(210 * 50);
+    parts.forEach((part, i) => {
+      W.set(part, i * 70 * 50);
+    });
+    const tensor = tensorFile(fresh(), W, 'float64', [210, 50]);
+    const views = [0, 1, 2].map((i) => ({ offset: i * 70 * 50, rows: 70, columns: 50, rowStride: 50 }));
+    const together = await backend.singularValues(
+      { tensor, matrices: [whole(tensor.shape), ...views] },
+      never,
+    );
+    assert.ok(together.kind === 'spectra');
+    const [ofWhole, ...ofParts] = together.singularValues;
+    ofParts.forEach((values, i) => {
+      assertSpectrum(values, powers(50, (i + 1) / 4), 1e-12);
+    });
+    assert.ok(ofWhole);
+    assertSpectrum(ofWhole, [...(await spectrum(tensor))], 1e-12);
+  });
+
+  test('a stack with a part of low rank takes the accurate path for that part only', async () => {
+    const low = Array.from({ length: 40 }, (_, i) => (i < 3 ? 1 : 0));
+    const W = new Float64Array(120 * 40);
+    [low, powers(40, 0.2), low].forEach((sigma, i) => {
+      W.set(withSingularValues(40, 40, sigma, i + 1), i * 40 * 40);
+    });
+    const tensor = tensorFile(fresh(), W, 'float64', [120, 40]);
+    const views = [0, 1, 2].map((i) => ({ offset: i * 1600, rows: 40, columns: 40, rowStride: 40 }));
+    const result = await backend.singularValues({ tensor, matrices: [whole(tensor.shape), ...views] }, never);
+    assert.ok(result.kind === 'spectra');
+    assertSpectrum(result.singularValues[1] ?? new Float64Array(), low, 1e-13);
+    assertSpectrum(result.singularValues[2] ?? new Float64Array(), powers(40, 0.2), 1e-12);
+    assertSpectrum(result.singularValues[3] ?? new Float64Array(), low, 1e-13);
+  });
+
   test('an empty view has no singular values', async () => {
     const tensor = tensorFile(fresh(), new Float64Array(4), 'float64', [2, 2]);
     assert.equal((await spectrum(tensor, { offset: 0, rows: 0, columns: 2, rowStride: 2 })).length, 0);

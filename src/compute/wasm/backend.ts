@@ -52,7 +52,7 @@ function footprint({ tensor, matrices }: SpectrumRequest): { bytes: number; stor
   const decoded = elementCount(tensor.shape) * Math.max(4, bytesPerElement(tensor.dtype));
   const blocks = 2 * Math.min(decoded, BLOCK_BYTES);
   return {
-    bytes: blocks + Math.max(0, ...matrices.map(workBytes)),
+    bytes: blocks + workBytes(matrices),
     storedBytes: storedBytes(tensor),
   };
 }

@@ -1,13 +1,9 @@
 import type { SymmetricEigen } from '../backend';
 import type { KernelInstance } from './kernels';
+import { NonFiniteMatrix } from './nonFinite';
 
 /** Subproblems up to this size are solved by QL; merging pays above it. */
 const LEAF = 24;
-
-/** The matrix holds NaN or infinite elements, so it has no eigenvalues. */
-export class NonFiniteSymmetric extends Error {
-  override readonly name = 'NonFiniteSymmetric';
-}
 
 /** Elements a row: room for tiles of four columns that begin anywhere, and rows that do not collide in the cache. */
 function leadingDimension(n: number): number {
@@ -27,7 +23,7 @@ export function symmetricEigenBytes(n: number): number {
  * ‖A·V − V·Λ‖ and ‖VᵀV − I‖ are a few hundred units of rounding at most.
  *
  * @param matrix n × n row-major; only the lower triangle is read.
- * @throws {NonFiniteSymmetric} when an element is NaN or infinite.
+ * @throws {NonFiniteMatrix} when an element is NaN or infinite.
  */
 export function symmetricEigen(matrix: Float64Array, n: number, instance: KernelInstance): SymmetricEigen {
   if (n === 0) return { values: new Float64Array(0), vectors: new Float64Array(0) };
@@ -64,7 +60,7 @@ function copyScaled(matrix: Float64Array, n: number, to: Float64Array, ld: numbe
       const size = Math.abs(matrix[i * n + j] ?? 0);
       if (!(size <= largest)) largest = size;
     }
-  if (!Number.isFinite(largest)) throw new NonFiniteSymmetric('the matrix holds NaN or infinite elements');
+  if (!Number.isFinite(largest)) throw new NonFiniteMatrix();
   const factor = largest === 0 ? 1 : 2 ** -Math.max(-1000, Math.min(1000, Math.floor(Math.log2(largest))));
   to.fill(0);
   for (let i = 0; i < n; i++) for (let j = 0; j <= i; j++) to[i * ld + j] = (matrix[i * n + j] ?? 0) * factor;
@@ -89,8 +85,7 @@ class Divider {
     const d = this.d + from * 8;
     const Q = this.Q + (from * this.ld + from) * 8;
     if (n <= LEAF) {
-      if (instance.kernels.leafEigen(n, d, this.e + from * 8, Q, this.ld) !== 1)
-        throw new NonFiniteSymmetric('the matrix holds NaN or infinite elements');
+      if (instance.kernels.leafEigen(n, d, this.e + from * 8, Q, this.ld) !== 1) throw new NonFiniteMatrix();
       this.sortLeaf(from, n);
       return;
     }

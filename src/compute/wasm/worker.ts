@@ -12,7 +12,8 @@ import {
 } from '../../checkpoint/tensorData';
 import type { SpectrumRequest, SpectrumResult } from '../backend';
 import { KernelInstance } from './kernels';
-import { NonFiniteMatrix, singularValues } from './matrixSpectrum';
+import { singularValues } from './matrixSpectrum';
+import { NonFiniteMatrix } from './nonFinite';
 import { symmetricEigen } from './symmetricEigen';
 import { TensorElements } from './tensorElements';
 import type { CallName, WorkerCalls, WorkerReply, WorkerRequest, WorkerSetup } from './workerProtocol';
@@ -72,7 +73,7 @@ function spectra({ tensor, matrices }: SpectrumRequest, files: FileDescriptors):
       if (elements.wide && !elements.scaleToRange()) throw new NonFiniteMatrix();
       return {
         kind: 'spectra',
-        singularValues: matrices.map((view, i) => singularValues(view, elements, instance, report(i))),
+        singularValues: singularValues(matrices, elements, instance, report),
       };
     } catch (error) {
       if (!(error instanceof NonFiniteMatrix)) throw error;

@@ -43,13 +43,15 @@ function sweepDown(d: usize, e2: usize, l: i32, m: i32): void {
     const r = p + bb;
     if (i != m - 1) put(e2, i + 1, s * r);
     const oldC = c;
+    // 1/c, but divided beside c rather than after it: the loop waits for one division instead of two.
+    const growth = r / p;
     c = p / r;
     s = bb / r;
     const oldGamma = gamma;
     const alpha = get(d, i);
     gamma = c * (alpha - shift) - s * oldGamma;
     put(d, i + 1, oldGamma + (alpha - gamma));
-    p = c != 0 ? (gamma * gamma) / c : oldC * bb;
+    p = p != 0 ? gamma * gamma * growth : oldC * bb;
   }
   put(e2, l, s * p);
   put(d, l, shift + gamma);
@@ -67,13 +69,15 @@ function sweepUp(d: usize, e2: usize, l: i32, m: i32): void {
     const r = p + bb;
     if (i != m) put(e2, i - 1, s * r);
     const oldC = c;
+    // 1/c, but divided beside c rather than after it: the loop waits for one division instead of two.
+    const growth = r / p;
     c = p / r;
     s = bb / r;
     const oldGamma = gamma;
     const alpha = get(d, i + 1);
     gamma = c * (alpha - shift) - s * oldGamma;
     put(d, i, oldGamma + (alpha - gamma));
-    p = c != 0 ? (gamma * gamma) / c : oldC * bb;
+    p = p != 0 ? gamma * gamma * growth : oldC * bb;
   }
   put(e2, l - 1, s * p);
   put(d, l, shift + gamma);
