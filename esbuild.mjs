@@ -7,6 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import esbuild from 'esbuild';
+import { writeThirdPartyLicenses } from './scripts/third-party-licenses.mjs';
 
 const root = path.dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
@@ -64,17 +65,19 @@ const NODE_OPTIONS = {
 
 async function buildNode() {
   const entries = Object.entries(NODE_ENTRIES).filter(([, file]) => existsSync(path.join(root, file)));
-  await esbuild.build({
+  const { metafile } = await esbuild.build({
     ...NODE_OPTIONS,
     entryPoints: Object.fromEntries(entries),
     outdir: 'dist',
     minify: production,
     sourcemap: production ? false : 'linked',
+    metafile: true,
     define: {
       RANKSCOPE_VERSION: JSON.stringify(require(path.join(root, 'package.json')).version),
     },
   });
   say(entries.map(([name]) => `dist/${name}.js`).join('\n'));
+  return metafile;
 }
 
 function testFiles(directory) {
@@ -97,9 +100,28 @@ async function buildTests() {
       define: { RANKSCOPE_VERSION: JSON.stringify(require(path.join(root, 'package.json')).version) },
     });
   }
+  await buildHostSuite();
   say('dist/test/');
+}
+
+/** The suite for inside an extension host: mocha stays a package, because the host's own loader must find it once. */
+async function buildHostSuite() {
+  if (!existsSync(path.join(root, 'test/host/index.ts'))) return;
+  await esbuild.build({
+    ...NODE_OPTIONS,
+    entryPoints: [path.join(root, 'test/host/index.ts'), ...testFiles('test/host')],
+    outbase: 'test',
+    outdir: 'dist/test',
+    sourcemap: 'inline',
+    external: ['vscode', 'mocha'],
+  });
 }
 
 mkdirSync(path.join(root, 'dist'), { recursive: true });
 if (production) rmSync(path.join(root, 'dist/test'), { recursive: true, force: true });
-await Promise.all([buildKernels(), buildNode(), ...(flags.has('--tests') ? [buildTests()] : [])]);
+const [metafiles] = await Promise.all([
+  Promise.all([buildNode()]),
+  buildKernels(),
+  ...(flags.has('--tests') ? [buildTests()] : []),
+]);
+writeThirdPartyLicenses(root, metafiles, path.join(root, 'dist/THIRD_PARTY_LICENSES.txt'));
