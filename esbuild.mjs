@@ -80,6 +80,28 @@ async function buildNode() {
   return metafile;
 }
 
+/** The panel's page: one script, one style sheet, nothing fetched. */
+async function buildWebview() {
+  const { metafile } = await esbuild.build({
+    entryPoints: [
+      { in: 'webview/main.ts', out: 'webview' },
+      { in: 'webview/style/panel.css', out: 'webview' },
+    ],
+    outdir: 'dist',
+    bundle: true,
+    platform: 'browser',
+    target: 'es2022',
+    format: 'iife',
+    absWorkingDir: root,
+    logLevel: 'warning',
+    minify: production,
+    sourcemap: production ? false : 'linked',
+    metafile: true,
+  });
+  say('dist/webview.js\ndist/webview.css');
+  return metafile;
+}
+
 function testFiles(directory) {
   return readdirSync(path.join(root, directory), { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && (entry.name.endsWith('.test.ts') || entry.name === 'index.ts'))
@@ -120,7 +142,7 @@ async function buildHostSuite() {
 mkdirSync(path.join(root, 'dist'), { recursive: true });
 if (production) rmSync(path.join(root, 'dist/test'), { recursive: true, force: true });
 const [metafiles] = await Promise.all([
-  Promise.all([buildNode()]),
+  Promise.all([buildNode(), buildWebview()]),
   buildKernels(),
   ...(flags.has('--tests') ? [buildTests()] : []),
 ]);

@@ -1,0 +1,116 @@
+/**
+ * The controls that look as VS Code's own. This is the only module that knows where they come from: a successor of the
+ * webview UI toolkit changes nothing but this file.
+ */
+import {
+  provideVSCodeDesignSystem,
+  vsCodeButton,
+  vsCodeDropdown,
+  vsCodeOption,
+  vsCodeTextField,
+  type Button,
+  type Dropdown,
+  type Option,
+  type TextField,
+} from '@vscode/webview-ui-toolkit';
+
+/** Before the first control is made. */
+export function registerControls(): void {
+  provideVSCodeDesignSystem().register(vsCodeButton(), vsCodeDropdown(), vsCodeOption(), vsCodeTextField());
+}
+
+/** A custom element by its tag; the toolkit's types are not in TypeScript's table of tags. */
+function control<T extends HTMLElement>(tag: string): T {
+  // registerControls made the tag's class the one the caller names.
+  return document.createElement(tag) as T;
+}
+
+export interface ButtonLook {
+  readonly appearance?: 'primary' | 'secondary' | 'icon';
+  /** What a screen reader says where the content is a picture. */
+  readonly label?: string;
+}
+
+export function button(content: string | Node, onClick: () => void, look: ButtonLook = {}): HTMLElement {
+  const element = control<Button>('vscode-button');
+  element.appearance = look.appearance ?? 'secondary';
+  element.append(content);
+  if (look.label !== undefined) {
+    element.ariaLabel = look.label;
+    element.title = look.label;
+  }
+  element.addEventListener('click', onClick);
+  return element;
+}
+
+export interface TextControl {
+  readonly element: HTMLElement;
+  value: string;
+  /** Says what is wrong with the text; undefined when nothing is. */
+  setProblem(problem: string | undefined): void;
+}
+
+export function textField(
+  look: { readonly label: string; readonly placeholder: string; readonly value: string },
+  onInput: (text: string) => void,
+): TextControl {
+  const element = control<TextField>('vscode-text-field');
+  element.placeholder = look.placeholder;
+  element.ariaLabel = look.label;
+  element.setAttribute('value', look.value);
+  element.addEventListener('input', () => {
+    onInput(element.value);
+  });
+  return {
+    element,
+    get value() {
+      return element.value;
+    },
+    set value(text) {
+      element.value = text;
+    },
+    setProblem(problem) {
+      element.classList.toggle('invalid', problem !== undefined);
+      element.ariaInvalid = problem === undefined ? null : 'true';
+      element.title = problem ?? '';
+    },
+  };
+}
+
+export interface Choice {
+  readonly value: string;
+  readonly text: string;
+}
+
+export interface ChoiceControl {
+  readonly element: HTMLElement;
+  /** Replaces the choices and the chosen one. */
+  set(choices: readonly Choice[], chosen: string): void;
+}
+
+export function dropdown(label: string, onChange: (value: string) => void): ChoiceControl {
+  const element = control<Dropdown>('vscode-dropdown');
+  element.ariaLabel = label;
+  let shown = '';
+  element.addEventListener('change', () => {
+    onChange(element.value);
+  });
+  return {
+    element,
+    set(choices, chosen) {
+      // Rebuilding an open list would close it under the pointer.
+      const signature = JSON.stringify([choices, chosen]);
+      if (signature === shown) return;
+      shown = signature;
+      element.replaceChildren(...choices.map(option));
+      element.value = chosen;
+    },
+  };
+}
+
+function option({ value, text }: Choice): Option {
+  const element = control<Option>('vscode-option');
+  element.value = value;
+  element.textContent = text;
+  return element;
+}

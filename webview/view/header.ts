@@ -1,0 +1,122 @@
+/** The top of the page: which model, what is known of it, how far the audit is, and what can be done with it. */
+import type { AuditState } from '../model/audit';
+import { baseName } from '../model/names';
+import { bytes, count, counted, percent, remaining, seconds } from '../model/numbers';
+import { button } from '../toolkit';
+import { element, setAttribute, setText } from './element';
+import { nameTitle } from './nameText';
+
+export interface HeaderActions {
+  readonly cancel: () => void;
+  readonly retry: () => void;
+  readonly showSkipped: () => void;
+}
+
+export class Header {
+  readonly element: HTMLElement;
+  private readonly title = element('h1', {}, element('bdi'));
+  private readonly facts = element('p', { class: 'facts' });
+  private readonly status = element('span', { class: 'progress-text' });
+  private readonly track = element('div', {
+    class: 'progress',
+    attributes: {
+      role: 'progressbar',
+      'aria-label': 'Audit progress',
+      'aria-valuemin': '0',
+      'aria-valuemax': '100',
+    },
+  });
+  private readonly bar = element('div', { class: 'progress-bar' });
+  private readonly cancel: HTMLElement;
+  private readonly again: HTMLElement;
+  private readonly skippedLink: HTMLButtonElement;
+
+  constructor(actions: HeaderActions, exportMenu: HTMLElement) {
+    this.track.append(this.bar);
+    this.cancel = button('Cancel', actions.cancel);
+    this.again = button('Audit Again', actions.retry, { appearance: 'primary' });
+    this.skippedLink = element('button', {
+      class: 'link',
+      text: 'why',
+      title: 'Show the skipped tensors with their reasons',
+      attributes: { type: 'button', 'aria-label': 'why: show the skipped tensors with their reasons' },
+    });
+    this.skippedLink.addEventListener('click', actions.showSkipped);
+    const side = element('div', { class: 'actions' }, this.status, this.cancel, this.again, exportMenu);
+    const model = element('div', { class: 'model' }, this.title, this.facts);
+    this.element = element('header', { class: 'page-header' }, this.track, model, side);
+  }
+
+  render(state: AuditState): void {
+    this.renderTitle(state);
+    this.renderFacts(state);
+    this.renderProgress(state);
+  }
+
+  private renderTitle({ checkpoint, phase }: AuditState): void {
+    const path = checkpoint?.path;
+    const waiting = phase.kind === 'waiting' ? 'Opening…' : 'Checkpoint';
+    const name = path === undefined ? waiting : nameTitle(baseName(path));
+    const text = this.title.firstElementChild;
+    if (text !== null) setText(text, name);
+    setAttribute(this.title, 'title', path === undefined ? undefined : nameTitle(path));
+  }
+
+  private renderFacts(state: AuditState): void {
+    const { checkpoint, skipped } = state;
+    const parts: (string | Node)[] = [];
+    if (checkpoint !== undefined) {
+      parts.push(
+        element('bdi', { text: nameTitle(checkpoint.format) }),
+        bytes(checkpoint.bytes),
+        counted(checkpoint.parameters, 'parameter'),
+        state.slots.length === 1 ? '1 matrix' : `${count(state.slots.length)} matrices`,
+      );
+    }
+    if (skipped !== undefined && skipped.length > 0) {
+      parts.push(
+        element('span', {}, `${counted(skipped.length, 'tensor')} skipped (`, this.skippedLink, ')'),
+      );
+    }
+    parts.push(...backendText(state));
+    if (state.phase.kind === 'done') parts.push(seconds(state.phase.seconds));
+    const signature = parts
+      .map((part) => (typeof part === 'string' ? part : part.textContent))
+      .join('\u0000');
+    if (this.facts.dataset['shown'] === signature) return;
+    this.facts.dataset['shown'] = signature;
+    this.facts.replaceChildren(...parts.map((part) => element('span', { class: 'fact' }, part)));
+  }
+
+  private renderProgress({ phase, progress, finished, slots }: AuditState): void {
+    const busy = phase.kind === 'running' || phase.kind === 'waiting';
+    this.track.hidden = !busy;
+    this.cancel.hidden = phase.kind !== 'running';
+    this.again.hidden = phase.kind !== 'cancelled';
+    this.status.hidden = phase.kind !== 'running' && phase.kind !== 'cancelled';
+    const fraction = phase.kind === 'running' ? progress?.fraction : undefined;
+    this.track.classList.toggle('indeterminate', fraction === undefined);
+    setAttribute(
+      this.track,
+      'aria-valuenow',
+      fraction === undefined ? undefined : String(Math.floor(fraction * 100)),
+    );
+    this.bar.style.transform = fraction === undefined ? '' : `scaleX(${fraction})`;
+    const share = `${count(Math.max(finished, progress?.done ?? 0))} of ${counted(slots.length, 'layer')}`;
+    if (phase.kind === 'cancelled')
+      setText(this.status, `Cancelled after ${count(finished)} of ${counted(slots.length, 'layer')}`);
+    else setText(this.status, `${share}${timeLeft(progress)}`);
+  }
+}
+
+function timeLeft(progress: AuditState['progress']): string {
+  if (progress?.secondsLeft !== undefined) return ` · ${remaining(progress.secondsLeft)} left`;
+  return progress === undefined ? '' : ` · ${percent(progress.fraction)}`;
+}
+
+function backendText({ backend }: AuditState): string[] {
+  if (backend === undefined) return [];
+  const threads = backend.threads === undefined ? '' : `, ${counted(backend.threads, 'thread')}`;
+  const build = backend.build === '' ? '' : ` (${nameTitle(backend.build)})`;
+  return [`${nameTitle(backend.name)}${build}${threads}`];
+}

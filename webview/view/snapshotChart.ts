@@ -1,0 +1,110 @@
+/** The utilization snapshot as a Chart.js bar chart: bars over bars, the most possible behind. */
+import type { ChartConfiguration, ChartDataset, Plugin } from 'chart.js';
+import type { Snapshot, SnapshotScale } from '../model/snapshot';
+import { count, percent } from '../model/numbers';
+import type { Theme } from '../theme';
+import { axisLook, BASE_OPTIONS } from './charts';
+
+/** What is drawn besides the data. */
+export interface SnapshotMarks {
+  /** Bar that a pointer or a key is at. */
+  cursor: number | undefined;
+  /** Selected bars and their colours. */
+  selected: ReadonlyMap<number, string>;
+}
+
+/** More bars than this leave no room for gaps between them. */
+const GAPLESS_BARS = 150;
+/** Least width of the mark of a selected bar, in CSS pixels. */
+const MARK_WIDTH = 4;
+
+export function snapshotConfig(
+  snapshot: Snapshot,
+  scale: SnapshotScale,
+  theme: Theme,
+  marks: SnapshotMarks,
+): ChartConfiguration<'bar', (number | null)[]> {
+  const y = axisLook(theme, scale === 'rank' ? 'rank' : 'share of most possible');
+  const x = axisLook(theme, '');
+  const font = { family: theme.fontFamily, size: theme.fontSize - 1 };
+  return {
+    type: 'bar',
+    data: { labels: [...snapshot.labels], datasets: snapshotDatasets(snapshot, theme) },
+    options: {
+      ...BASE_OPTIONS,
+      scales: {
+        x: {
+          ...x,
+          grid: { display: false },
+          title: { display: false },
+          ticks: { ...x.ticks, font, maxRotation: 60, autoSkip: true, autoSkipPadding: 4 },
+        },
+        y: {
+          ...y,
+          beginAtZero: true,
+          ...(scale === 'share' && { max: 1 }),
+          ticks: {
+            ...y.ticks,
+            maxTicksLimit: 6,
+            callback: (value) => (scale === 'share' ? percent(Number(value)) : count(Number(value))),
+          },
+        },
+      },
+    },
+    plugins: [marksPlugin(marks, () => theme)],
+  };
+}
+
+export function snapshotDatasets(snapshot: Snapshot, theme: Theme): ChartDataset<'bar', (number | null)[]>[] {
+  const { possible, rank, utilized } = snapshot;
+  const gapless = possible.length > GAPLESS_BARS;
+  const outline = theme.highContrast && !gapless ? { borderColor: theme.border, borderWidth: 1 } : {};
+  const bars = (label: string, data: readonly (number | null)[], backgroundColor: string, order: number) => ({
+    ...{ label, data: [...data], backgroundColor, order, grouped: false },
+    barPercentage: gapless ? 1 : 0.86,
+    categoryPercentage: 1,
+  });
+  return [
+    { ...bars('most possible', possible, theme.possible, 3), ...outline },
+    bars('rank', rank, utilized === undefined ? theme.rank : theme.rankBehind, 2),
+    ...(utilized === undefined ? [] : [bars('utilized rank', utilized, theme.utilized, 1)]),
+  ];
+}
+
+function marksPlugin(marks: SnapshotMarks, theme: () => Theme): Plugin<'bar'> {
+  return {
+    id: 'marks',
+    beforeDatasetsDraw(chart) {
+      const x = chart.scales['x'];
+      if (x === undefined || marks.cursor === undefined) return;
+      const { ctx, chartArea } = chart;
+      const [left, width] = column(x.getPixelForValue(marks.cursor), chart);
+      ctx.fillStyle = theme().cursor;
+      ctx.fillRect(left, chartArea.top, width, chartArea.bottom - chartArea.top);
+    },
+    afterDatasetsDraw(chart) {
+      const x = chart.scales['x'];
+      if (x === undefined) return;
+      const { ctx, chartArea } = chart;
+      for (const [index, colour] of marks.selected) {
+        const [left, width] = column(x.getPixelForValue(index), chart);
+        ctx.fillStyle = colour;
+        ctx.fillRect(left, chartArea.bottom + 1, width, 3);
+        ctx.fillRect(left, chartArea.top - 4, width, 2);
+      }
+    },
+  };
+}
+
+/** Left edge and width of a bar's column, at least as wide as can be seen. */
+function column(
+  centre: number,
+  chart: {
+    readonly chartArea: { readonly width: number };
+    readonly data: { labels?: unknown[] | undefined };
+  },
+): readonly [left: number, width: number] {
+  const bars = Math.max(1, chart.data.labels?.length ?? 1);
+  const width = Math.max(MARK_WIDTH, (chart.chartArea.width / bars) * 0.86);
+  return [centre - width / 2, width];
+}

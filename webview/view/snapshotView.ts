@@ -1,0 +1,232 @@
+import type { AuditState, LayerFacts } from '../model/audit';
+import { count, percent, rank, significant } from '../model/numbers';
+import { printable } from '../model/names';
+import { snapshot, snapshotLabels, type Snapshot } from '../model/snapshot';
+import type { SelectMode } from '../model/selection';
+import type { ViewState } from '../model/viewState';
+import type { Theme } from '../theme';
+import { Chart } from './charts';
+import { element } from './element';
+import { Grid } from './grid';
+import type { HoverCard, HoverContent } from './hoverCard';
+import { moved, PlotFrame, type PlotMove } from './plotFrame';
+import { Segmented } from './segmented';
+import { snapshotConfig, snapshotDatasets, type SnapshotMarks } from './snapshotChart';
+import { snapshotColumns, type SnapshotRow } from './plotColumns';
+
+export interface SnapshotActions {
+  readonly select: (name: string, mode: SelectMode) => void;
+  readonly change: (change: Partial<ViewState>) => void;
+}
+
+/** The utilization snapshot: chart or table, legend, pointer and keys. */
+export class SnapshotView {
+  readonly element: HTMLElement;
+  private readonly frame: PlotFrame;
+  private readonly scale: Segmented<'rank' | 'share'>;
+  private readonly grid: Grid<SnapshotRow>;
+  private readonly marks: SnapshotMarks = { cursor: undefined, selected: new Map() };
+  private chart: Chart<'bar', (number | null)[]> | undefined;
+  private drawn:
+    { readonly theme: Theme; readonly slots: AuditState['slots']; readonly view: string } | undefined;
+  private labels: { readonly signature: string; readonly texts: readonly string[] } | undefined;
+  private state: AuditState | undefined;
+  private as: ViewState['snapshotAs'] = 'chart';
+  private position = 0;
+
+  constructor(
+    private readonly actions: SnapshotActions,
+    private readonly hover: HoverCard,
+  ) {
+    this.scale = new Segmented(
+      'Scale of the utilization snapshot',
+      [
+        { value: 'rank', text: 'Rank', title: 'Ranks as numbers' },
+        { value: 'share', text: 'Share', title: 'Ranks as shares of the most possible' },
+      ],
+      (snapshotScale) => {
+        actions.change({ snapshotScale });
+      },
+    );
+    this.frame = this.makeFrame();
+    this.element = this.frame.element;
+    this.grid = new Grid({
+      ...{ label: 'Utilization snapshot as a table', role: 'grid', columns: snapshotColumns() },
+      onSelect: (row, mode) => {
+        actions.select(row.name, mode);
+      },
+    });
+    this.frame.tablePlace.append(this.grid.element);
+  }
+
+  /** @param colours of selected layers, by name */
+  render(state: AuditState, view: ViewState, theme: Theme, colours: ReadonlyMap<string, string>): void {
+    this.state = state;
+    this.as = view.snapshotAs;
+    this.scale.set(view.snapshotScale);
+    this.frame.showAs(view.snapshotAs);
+    this.marks.selected = new Map(
+      state.slots.flatMap(({ name }, i) => {
+        const colour = colours.get(name);
+        return colour === undefined ? [] : [[i, colour] as const];
+      }),
+    );
+    const data = snapshot(state.slots, this.labelsOf(state), view.snapshotScale, state.utilizedRanks);
+    this.renderLegend(data, theme);
+    if (view.snapshotAs === 'table')
+      this.grid.setRows(state.slots.map(({ name, layer }, order) => ({ name, layer, order })));
+    else this.renderChart(state, view, theme, data);
+    this.describe();
+  }
+
+  /** @returns the configuration of the chart as it is, for drawing it elsewhere */
+  configuration(state: AuditState, view: ViewState, theme: Theme) {
+    const data = snapshot(state.slots, this.labelsOf(state), view.snapshotScale, state.utilizedRanks);
+    return snapshotConfig(data, view.snapshotScale, theme, { cursor: undefined, selected: new Map() });
+  }
+
+  private makeFrame(): PlotFrame {
+    return new PlotFrame('Utilization snapshot', 'Layers of the utilization snapshot', [this.scale.element], {
+      onPoint: (x, clientX, clientY) => {
+        const index = this.indexAt(x);
+        if (index === undefined) this.leave();
+        else this.point(index, clientX, clientY);
+      },
+      onLeave: () => {
+        this.leave();
+      },
+      onClick: (x, event) => {
+        this.choose(this.indexAt(x), event);
+      },
+      onMove: (move) => {
+        this.move(move);
+      },
+      onChoose: (event) => {
+        this.choose(this.position, event);
+      },
+      onToggleTable: () => {
+        this.actions.change({ snapshotAs: this.as === 'chart' ? 'table' : 'chart' });
+      },
+    });
+  }
+
+  private renderChart(state: AuditState, view: ViewState, theme: Theme, data: Snapshot): void {
+    const before = this.drawn;
+    this.drawn = { theme, slots: state.slots, view: view.snapshotScale };
+    if (this.chart === undefined || before?.theme !== theme || before.view !== view.snapshotScale) {
+      this.chart?.destroy();
+      this.chart = new Chart(this.frame.canvas, snapshotConfig(data, view.snapshotScale, theme, this.marks));
+    } else if (before.slots !== state.slots) {
+      const fresh = snapshotDatasets(data, theme);
+      this.chart.data.labels = [...data.labels];
+      this.chart.data.datasets.length = fresh.length;
+      fresh.forEach((dataset, i) => {
+        // Keeping the object keeps what Chart.js has laid out for it.
+        const old = this.chart?.data.datasets[i];
+        if (old === undefined) this.chart?.data.datasets.splice(i, 1, dataset);
+        else Object.assign(old, dataset);
+      });
+      this.chart.update('none');
+    } else {
+      this.chart.draw();
+    }
+  }
+
+  private renderLegend({ utilized }: Snapshot, theme: Theme): void {
+    const entries = [
+      ...(utilized === undefined ? [] : [['utilized rank', theme.utilized] as const]),
+      ['rank (99.99 % of the energy)', utilized === undefined ? theme.rank : theme.rankBehind] as const,
+      ['most possible', theme.possible] as const,
+    ];
+    const signature = JSON.stringify(entries);
+    if (this.frame.legend.dataset['shown'] === signature) return;
+    this.frame.legend.dataset['shown'] = signature;
+    this.frame.legend.replaceChildren(
+      ...entries.map(([text, colour]) => {
+        const swatch = element('span', { class: 'swatch' });
+        swatch.style.background = colour;
+        return element('span', { class: 'legend-entry' }, swatch, text);
+      }),
+    );
+  }
+
+  private labelsOf({ slots }: AuditState): readonly string[] {
+    const signature = slots.map(({ name }) => name).join('\u0000');
+    if (this.labels?.signature !== signature) this.labels = { signature, texts: snapshotLabels(slots) };
+    return this.labels.texts;
+  }
+
+  private indexAt(x: number): number | undefined {
+    const scale = this.chart?.scales['x'];
+    const index = scale?.getValueForPixel(x);
+    const area = this.chart?.chartArea;
+    if (index === undefined || area === undefined || x < area.left || x > area.right) return undefined;
+    return index >= 0 && index < (this.state?.slots.length ?? 0) ? index : undefined;
+  }
+
+  private point(index: number, clientX: number, clientY: number): void {
+    const slot = this.state?.slots[index];
+    if (slot === undefined) return;
+    if (this.marks.cursor !== index) {
+      this.marks.cursor = index;
+      this.chart?.draw();
+    }
+    this.hover.show(hoverContent(slot.name, slot.layer?.facts), clientX, clientY);
+  }
+
+  private leave(): void {
+    this.hover.hide();
+    if (this.marks.cursor === undefined) return;
+    this.marks.cursor = undefined;
+    this.chart?.draw();
+  }
+
+  private move(move: PlotMove): void {
+    const count = this.state?.slots.length ?? 0;
+    if (count === 0) return;
+    this.position = moved(this.position, move, count);
+    this.describe();
+    const x = this.chart?.scales['x']?.getPixelForValue(this.position) ?? 0;
+    this.point(this.position, ...this.frame.toWindow(x));
+  }
+
+  private choose(index: number | undefined, event: MouseEvent | KeyboardEvent): void {
+    const slot = index === undefined ? undefined : this.state?.slots[index];
+    if (slot === undefined || index === undefined) return;
+    this.position = index;
+    this.describe();
+    const mode = event.shiftKey ? 'range' : event.ctrlKey || event.metaKey ? 'toggle' : 'only';
+    this.actions.select(slot.name, mode);
+  }
+
+  private describe(): void {
+    const slots = this.state?.slots ?? [];
+    this.position = Math.min(this.position, Math.max(0, slots.length - 1));
+    const slot = slots[this.position];
+    this.frame.setPosition(this.position + 1, slots.length, slot === undefined ? 'no layers' : spoken(slot));
+  }
+}
+
+function spoken({ name, layer }: AuditState['slots'][number]): string {
+  if (layer === undefined) return `${printable(name)}, not computed yet`;
+  const { facts } = layer;
+  return `${printable(name)}, rank ${rank(facts.rank)} of ${count(facts.maxRank)}, ${percent(facts.utilization)}`;
+}
+
+function hoverContent(name: string, facts: LayerFacts | undefined): HoverContent {
+  if (facts === undefined) return { title: { name }, lines: [{ label: 'not computed yet', value: '' }] };
+  const groups = facts.groups === undefined ? '' : `, ${facts.groups} groups`;
+  const lines = [
+    ['kind', `${printable(facts.kind)}${facts.trivialRank === true ? ', depthwise' : ''}`],
+    ['shape', `${facts.shape[0]} × ${facts.shape[1]}${groups}`],
+    ['rank', `${rank(facts.rank)} of ${count(facts.maxRank)} (${percent(facts.utilization)})`],
+    ['99 % of energy', rank(facts.energyRanks['0.99'])],
+    ['90 % of energy', rank(facts.energyRanks['0.9'])],
+    ['stable rank', significant(facts.stableRank)],
+    ['effective rank', significant(facts.effectiveRank)],
+    ['spikes above random', rank(facts.spikes)],
+    ['σ₁', significant(facts.spectralNorm)],
+    ...(facts.tiedTo === undefined ? [] : [['tied to', printable(facts.tiedTo)]]),
+  ];
+  return { title: { name }, lines: lines.map(([label = '', value = '']) => ({ label, value })) };
+}
