@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import path from 'node:path';
-import type { Readable, Writable } from 'node:stream';
+import { Writable, type Readable } from 'node:stream';
 import { HostEnd } from '../engine/connection';
 import type { EngineRequests } from '../engine/protocol';
 
@@ -45,15 +45,13 @@ export class EngineProcess {
       // Not the workspace: a folder in use cannot be renamed on Windows.
       ...(file !== undefined && { cwd: path.dirname(file) }),
     });
-    this.host = new HostEnd(this.child.stdout, this.child.stdin, onStderr);
+    this.host = new HostEnd(this.child.stdout, neverFailing(this.child.stdin), onStderr);
     this.child.on('error', (error) => {
       this.ended(error.message);
     });
     this.child.on('exit', (code, signal) => {
       this.ended(signal === null ? `code ${code ?? '?'}` : `signal ${signal}`);
     });
-    // The process may end while something is being written to it; its exit says so.
-    this.child.stdin.on('error', () => undefined);
     forEachLine(this.child.stderr, onStderr);
   }
 
@@ -88,6 +86,21 @@ export class EngineProcess {
     this.host.dispose();
     this.onExit(reason);
   }
+}
+
+/**
+ * The process may end while something is written to it, or before. Its exit says so; a failed write would only be a
+ * second, unhandled way to hear of it.
+ */
+function neverFailing(stream: Writable): Writable {
+  stream.on('error', () => undefined);
+  return new Writable({
+    write: (chunk, _encoding, done) => {
+      stream.write(chunk, () => {
+        done();
+      });
+    },
+  });
 }
 
 function forEachLine(stream: Readable, onLine: (line: string) => void): void {
