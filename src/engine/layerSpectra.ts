@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { identityKey, type Layer } from '../checkpoint/layers';
 import type { MatrixView } from '../checkpoint/matrixView';
 import type { ComputeBackend, SpectrumResult } from '../compute';
@@ -34,6 +35,8 @@ export async function spectraOf(
     .map((layer, index) => ({ layer, index }))
     .sort((a, b) => (works[b.index] ?? 0) - (works[a.index] ?? 0));
   const stop = new AbortController();
+  // Every request in flight listens; Node would take more than ten for a leak.
+  setMaxListeners(0, stop.signal);
   const onAbort = (): void => {
     stop.abort(options.signal.reason);
   };
