@@ -89,6 +89,7 @@ async function buildWebview() {
     ],
     outdir: 'dist',
     bundle: true,
+    alias: { '@microsoft/fast-web-utilities': path.join(root, 'webview/toolkitFocus.ts') },
     platform: 'browser',
     target: 'es2022',
     format: 'iife',
@@ -122,21 +123,7 @@ async function buildTests() {
       define: { RANKSCOPE_VERSION: JSON.stringify(require(path.join(root, 'package.json')).version) },
     });
   }
-  await buildHostSuite();
   say('dist/test/');
-}
-
-/** The suite for inside an extension host: mocha stays a package, because the host's own loader must find it once. */
-async function buildHostSuite() {
-  if (!existsSync(path.join(root, 'test/host/index.ts'))) return;
-  await esbuild.build({
-    ...NODE_OPTIONS,
-    entryPoints: [path.join(root, 'test/host/index.ts'), ...testFiles('test/host')],
-    outbase: 'test',
-    outdir: 'dist/test',
-    sourcemap: 'inline',
-    external: ['vscode', 'mocha'],
-  });
 }
 
 mkdirSync(path.join(root, 'dist'), { recursive: true });

@@ -1,5 +1,5 @@
 /** The line to the extension host: messages out, messages in, and replies matched with what asked for them. */
-import type { FromPanel, ToPanel } from './protocol';
+import type { FromPanel, KeptState, ToPanel } from './protocol';
 
 interface VsCodeApi {
   postMessage(message: FromPanel): void;
@@ -19,6 +19,11 @@ export class Connection {
   private readonly api = acquireVsCodeApi();
   private readonly waiting = new Map<number, (reply: Reply) => void>();
   private lastRequest = 0;
+
+  constructor() {
+    const { storedState } = this;
+    this.store(typeof storedState === 'object' && storedState !== null ? storedState : {});
+  }
 
   listen(receive: (message: ToPanel) => void): void {
     window.addEventListener('message', (event: MessageEvent<unknown>) => {
@@ -46,8 +51,10 @@ export class Connection {
     return this.api.getState();
   }
 
-  store(state: unknown): void {
-    this.api.setState(state);
+  /** The host finds the panel's folder again by what is kept beside the page's own state. */
+  store(state: object): void {
+    const kept: KeptState = { resource: document.body.dataset['resource'] ?? '' };
+    this.api.setState({ ...state, ...kept });
   }
 
   private settle(reply: Reply): void {

@@ -121,18 +121,25 @@ function withLayers(state: AuditState, layers: Extract<ToPanel, { type: 'layers'
 function done(state: AuditState, document: AuditDocument): AuditState {
   const { name, build } = document.backend;
   const threads = state.backend?.threads;
+  // The document leaves spectra out: all of them have streamed in before it.
+  const spectra = new Map(state.slots.map(({ name, layer }) => [name, layer?.spectrum]));
   const { progress: _, ...rest } = state;
   return {
     ...rest,
     phase: { kind: 'done', seconds: document.seconds },
     checkpoint: document.checkpoint,
     backend: { name, build, ...(threads !== undefined && { threads }) },
-    slots: document.layers.map((layer) => ({ name: layer.name, layer: panelLayer(layer) })),
+    slots: document.layers.map((layer) => ({
+      name: layer.name,
+      layer: { facts: layer, spectrum: spectra.get(layer.name) ?? NO_SPECTRUM },
+    })),
     finished: document.layers.length,
     skipped: document.skipped,
     summary: document.summary,
   };
 }
+
+const NO_SPECTRUM = new Float64Array();
 
 function panelLayer({ singularValues = [], ...facts }: LayerAudit): PanelLayer {
   return { facts, spectrum: new Float64Array(singularValues) };

@@ -47,7 +47,7 @@ const VERSION = 1;
 /** A selection of every layer of a huge model is not worth storing whole. */
 const MAX_STORED_NAMES = 1000;
 
-export function storedView(view: ViewState): unknown {
+export function storedView(view: ViewState): object {
   const selection = { ...view.selection, names: view.selection.names.slice(0, MAX_STORED_NAMES) };
   return { version: VERSION, ...view, selection, expanded: view.expanded.slice(0, MAX_STORED_NAMES) };
 }

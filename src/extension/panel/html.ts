@@ -36,7 +36,6 @@ export function pageHtml(parts: PageParts): string {
     <link rel="stylesheet" href="${attribute(parts.style)}">
   </head>
   <body data-resource="${attribute(parts.resource)}">
-    <div id="app"></div>
     <script nonce="${attribute(parts.nonce)}" src="${attribute(parts.script)}"></script>
   </body>
 </html>
