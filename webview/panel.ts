@@ -10,6 +10,7 @@ import {
   type AuditState,
   type PanelLayer,
 } from './model/audit';
+import { sharedPrefix } from './model/names';
 import { counted } from './model/numbers';
 import { select, type SelectMode } from './model/selection';
 import { MAX_CURVES } from './model/spectrum';
@@ -23,6 +24,7 @@ import { ExportMenu } from './view/exportMenu';
 import { Header } from './view/header';
 import { HoverCard } from './view/hoverCard';
 import { Announcer, Messages } from './view/messages';
+import { setSharedPrefix } from './view/nameText';
 import { SnapshotView } from './view/snapshotView';
 import { curveStyle } from './view/spectrumChart';
 import { SpectrumView, type Chosen } from './view/spectrumView';
@@ -37,6 +39,7 @@ export class Panel {
   private theme = readTheme();
   private urgent = true;
   private storing: number | undefined;
+  private styledNames: readonly string[] = [];
   private readonly frames = new Frames(() => {
     this.paint();
   });
@@ -162,6 +165,7 @@ export class Panel {
 
   private paintResults(): void {
     const { state, view, theme } = this;
+    this.styleNames(state.names);
     const chosen = this.chosen();
     const drawn = chosen.layers.slice(0, MAX_CURVES);
     const colours = new Map(drawn.map(({ facts }, i) => [facts.name, curveStyle(theme, i).colour]));
@@ -178,6 +182,12 @@ export class Panel {
     if (this.view.pageScroll > 0) this.page.scrollTop = this.view.pageScroll;
     this.restoreScroll = () => undefined;
   };
+
+  private styleNames(names: readonly string[]): void {
+    if (names === this.styledNames) return;
+    this.styledNames = names;
+    setSharedPrefix(sharedPrefix(names));
+  }
 
   private chosen(): Chosen {
     const layers = new Map<string, PanelLayer>();

@@ -41,6 +41,8 @@ export interface AuditState {
   readonly checkpoint?: CheckpointFacts;
   readonly backend?: Backend;
   readonly progress?: Progress;
+  /** Of the slots; the same list as long as the names are the same. */
+  readonly names: readonly string[];
   readonly slots: readonly Slot[];
   readonly finished: number;
   /** Known when the audit is done. */
@@ -53,6 +55,7 @@ export interface AuditState {
 
 export const NOTHING_YET: AuditState = {
   phase: { kind: 'waiting' },
+  names: [],
   slots: [],
   finished: 0,
   notices: [],
@@ -98,6 +101,7 @@ function opened(state: AuditState, message: Extract<ToPanel, { type: 'opened' }>
     phase: { kind: 'running' },
     checkpoint: message.checkpoint,
     backend: message.backend,
+    names: message.layerNames,
     slots: message.layerNames.map((name) => ({ name })),
     finished: 0,
     notices: state.notices,
@@ -124,8 +128,11 @@ function done(state: AuditState, document: AuditDocument): AuditState {
   // The document leaves spectra out: all of them have streamed in before it.
   const spectra = new Map(state.slots.map(({ name, layer }) => [name, layer?.spectrum]));
   const { progress: _, ...rest } = state;
+  const names = document.layers.map(({ name: layer }) => layer);
+  const same = names.length === state.names.length && names.every((layer, i) => layer === state.names[i]);
   return {
     ...rest,
+    names: same ? state.names : names,
     phase: { kind: 'done', seconds: document.seconds },
     checkpoint: document.checkpoint,
     backend: { name, build, ...(threads !== undefined && { threads }) },

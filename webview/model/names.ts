@@ -48,7 +48,7 @@ export function axisLabels(names: readonly string[], length: number): string[] {
 }
 
 /** Length of the dotted keys that every name starts with; 0 unless there are at least two names. */
-function sharedPrefix(names: readonly string[]): number {
+export function sharedPrefix(names: readonly string[]): number {
   const [first] = names;
   if (first === undefined || names.length < 2) return 0;
   let shared = first.length;

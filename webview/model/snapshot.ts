@@ -18,11 +18,8 @@ export interface Snapshot {
 const LABEL_LENGTH = 20;
 
 /** Labels depend on the names alone: made once for a file, not at every batch of layers. */
-export function snapshotLabels(slots: readonly Slot[]): string[] {
-  return axisLabels(
-    slots.map(({ name }) => name),
-    LABEL_LENGTH,
-  );
+export function snapshotLabels(names: readonly string[]): string[] {
+  return axisLabels(names, LABEL_LENGTH);
 }
 
 export function snapshot(

@@ -96,11 +96,10 @@ function concentratedCard(counting: readonly LayerFacts[]): Card {
   );
   if (layer === undefined)
     return { title, value: UNKNOWN, detail: 'by the directions that hold 99 % of the energy' };
-  const spikes = `${counted(layer.spikes, 'spike')} above random`;
   return {
     title,
     value: { name: layer.name },
-    detail: `99 % of its energy in ${rank(layer.energyRanks['0.99'])} of ${count(layer.maxRank)} directions; ${spikes}`,
+    detail: `99 % of its energy in ${rank(layer.energyRanks['0.99'])} of ${count(layer.maxRank)} directions`,
     action: { kind: 'select', name: layer.name, says: 'Select this layer' },
   };
 }

@@ -70,7 +70,13 @@ export function overlayPlugin(overlay: Overlay, theme: () => Theme): Plugin<'lin
         if (at < chartArea.top - 1 || at > chartArea.bottom + 1) continue;
         drawLine(ctx, [chartArea.left, at], [chartArea.right, at], line.colour, line.dash);
         if (line.label !== undefined)
-          drawLabel(ctx, line.label, chartArea.right - 4, at - 3, theme(), line.colour);
+          drawLabel(
+            ctx,
+            line.label,
+            [chartArea.right - 4, roomAbove(at, chartArea.top, theme())],
+            theme(),
+            line.colour,
+          );
       }
       if (overlay.cursor !== undefined) {
         const at = Math.round(x.getPixelForValue(overlay.cursor)) + 0.5;
@@ -79,6 +85,11 @@ export function overlayPlugin(overlay: Overlay, theme: () => Theme): Plugin<'lin
       ctx.restore();
     },
   };
+}
+
+/** Bottom of a label: above its line, or below where the plot's upper edge is too near. */
+function roomAbove(at: number, top: number, { fontSize }: Theme): number {
+  return at - fontSize - 3 >= top ? at - 3 : at + fontSize + 5;
 }
 
 type Corner = readonly [x: number, y: number];
@@ -102,8 +113,7 @@ function drawLine(
 function drawLabel(
   ctx: CanvasRenderingContext2D,
   text: string,
-  right: number,
-  bottom: number,
+  [right, bottom]: Corner,
   theme: Theme,
   colour: string,
 ): void {

@@ -24,7 +24,8 @@ export class ExportMenu {
   private readonly items: readonly { readonly item: HTMLButtonElement; readonly whole: boolean }[];
 
   constructor(private readonly onChoose: (choice: ExportChoice) => void) {
-    const label = element('span', { class: 'menu-label', text: 'Export' }, icon('chevronDown'));
+    const label = document.createDocumentFragment();
+    label.append('Export', icon('chevronDown'));
     this.opener = button(label, () => {
       this.toggle(this.menu.hidden === true);
     });

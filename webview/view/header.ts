@@ -1,5 +1,6 @@
 /** The top of the page: which model, what is known of it, how far the audit is, and what can be done with it. */
-import type { AuditState } from '../model/audit';
+import type { CheckpointFacts } from '../../src/engine/document';
+import type { AuditState, Backend } from '../model/audit';
 import { baseName } from '../model/names';
 import { bytes, count, counted, percent, remaining, seconds } from '../model/numbers';
 import { button } from '../toolkit';
@@ -63,29 +64,21 @@ export class Header {
   }
 
   private renderFacts(state: AuditState): void {
-    const { checkpoint, skipped } = state;
-    const parts: (string | Node)[] = [];
-    if (checkpoint !== undefined) {
-      parts.push(
-        element('bdi', { text: nameTitle(checkpoint.format) }),
-        bytes(checkpoint.bytes),
-        counted(checkpoint.parameters, 'parameter'),
-        state.slots.length === 1 ? '1 matrix' : `${count(state.slots.length)} matrices`,
-      );
-    }
-    if (skipped !== undefined && skipped.length > 0) {
-      parts.push(
-        element('span', {}, `${counted(skipped.length, 'tensor')} skipped (`, this.skippedLink, ')'),
-      );
-    }
-    parts.push(...backendText(state));
-    if (state.phase.kind === 'done') parts.push(seconds(state.phase.seconds));
-    const signature = parts
-      .map((part) => (typeof part === 'string' ? part : part.textContent))
-      .join('\u0000');
-    if (this.facts.dataset['shown'] === signature) return;
-    this.facts.dataset['shown'] = signature;
-    this.facts.replaceChildren(...parts.map((part) => element('span', { class: 'fact' }, part)));
+    const { checkpoint, skipped, slots, backend, phase } = state;
+    const shown = JSON.stringify([checkpoint, skipped?.length, slots.length, backend, phase.kind]);
+    if (this.facts.dataset['shown'] === shown) return;
+    this.facts.dataset['shown'] = shown;
+    const facts = [
+      ...(checkpoint === undefined ? [] : checkpointFacts(checkpoint, slots.length)),
+      ...(skipped === undefined || skipped.length === 0 ? [] : [this.skippedFact(skipped.length)]),
+      ...backendFacts(backend),
+      ...(phase.kind === 'done' ? [seconds(phase.seconds)] : []),
+    ];
+    this.facts.replaceChildren(...facts.map((fact) => element('span', { class: 'fact' }, fact)));
+  }
+
+  private skippedFact(skipped: number): HTMLElement {
+    return element('span', {}, `${counted(skipped, 'tensor')} skipped (`, this.skippedLink, ')');
   }
 
   private renderProgress({ phase, progress, finished, slots }: AuditState): void {
@@ -114,9 +107,23 @@ function timeLeft(progress: AuditState['progress']): string {
   return progress === undefined ? '' : ` · ${percent(progress.fraction)}`;
 }
 
-function backendText({ backend }: AuditState): string[] {
+function checkpointFacts(
+  { format, bytes: size, parameters }: CheckpointFacts,
+  matrices: number,
+): (string | Node)[] {
+  return [
+    element('bdi', { text: nameTitle(format) }),
+    bytes(size),
+    counted(parameters, 'parameter'),
+    matrices === 1 ? '1\u00a0matrix' : `${count(matrices)}\u00a0matrices`,
+  ];
+}
+
+function backendFacts(backend: Backend | undefined): string[] {
   if (backend === undefined) return [];
+  const name = nameTitle(backend.name);
+  // A build's name may begin with the backend's.
+  const build = nameTitle(backend.build).replace(name, '').trim();
   const threads = backend.threads === undefined ? '' : `, ${counted(backend.threads, 'thread')}`;
-  const build = backend.build === '' ? '' : ` (${nameTitle(backend.build)})`;
-  return [`${nameTitle(backend.name)}${build}${threads}`];
+  return [`${name}${build === '' ? '' : ` (${build})`}${threads}`];
 }

@@ -15,7 +15,7 @@ export interface LayerCells {
 }
 
 /** Shares of the width that is left over. */
-const GROW: Readonly<Record<string, number>> = { name: 6, utilization: 1.5, order: 0.2, kind: 0.6 };
+const GROW: Readonly<Record<string, number>> = { name: 12, utilization: 1.5, order: 0.2, kind: 0.6 };
 
 export function layerColumns(cells: LayerCells): GridColumn<TableRow>[] {
   return COLUMNS.map((column) => {

@@ -5,13 +5,22 @@ import { element } from './element';
 /** Names beyond this are cut even in a tooltip: a file may hold a name of megabytes. */
 const MAX_TITLE = 2000;
 
-/** The head gives way with an ellipsis where room is short; the last keys, which tell layers apart, stay. */
+/** Length of what all layers' names start with: one file a page, so one prefix. */
+let prefixLength = 0;
+
+/** From now on names show the keys that all of them share only where there is room to spare. */
+export function setSharedPrefix(length: number): void {
+  prefixLength = length;
+}
+
+/** The shared keys give way first, then the head, with an ellipsis where room is short; the last keys, which tell layers apart, stay. */
 export function nameText(name: string): HTMLElement {
-  const shown = nameTitle(name);
-  const [head, tail] = splitForEllipsis(shown);
+  const prefix = nameTitle(name.slice(0, prefixLength));
+  const [head, tail] = splitForEllipsis(nameTitle(name.slice(prefixLength)));
   return element(
     'bdi',
-    { class: 'name', title: shown },
+    { class: 'name', title: nameTitle(name) },
+    ...(prefix === '' ? [] : [element('span', { class: 'name-prefix', text: prefix })]),
     ...(head === '' ? [] : [element('span', { class: 'name-head', text: head })]),
     element('span', { class: 'name-tail', text: tail }),
   );

@@ -37,7 +37,7 @@ export function snapshotConfig(
           ...x,
           grid: { display: false },
           title: { display: false },
-          ticks: { ...x.ticks, font, maxRotation: 60, autoSkip: true, autoSkipPadding: 4 },
+          ticks: { ...x.ticks, font, ...labelRotation(snapshot.labels), autoSkip: true, autoSkipPadding: 4 },
         },
         y: {
           ...y,
@@ -53,6 +53,16 @@ export function snapshotConfig(
     },
     plugins: [marksPlugin(marks, () => theme)],
   };
+}
+
+/** Columns of characters that a plot of the usual width has room for, side by side. */
+const LEVEL_LABEL_CHARACTERS = 90;
+
+/** All level or all turned: Chart.js would turn them by whatever just fits, and they would touch. */
+function labelRotation(labels: readonly string[]) {
+  const longest = labels.reduce((length, label) => Math.max(length, label.length + 2), 0);
+  const rotation = longest * labels.length > LEVEL_LABEL_CHARACTERS ? 45 : 0;
+  return { minRotation: rotation, maxRotation: rotation };
 }
 
 export function snapshotDatasets(snapshot: Snapshot, theme: Theme): ChartDataset<'bar', (number | null)[]>[] {
@@ -90,7 +100,6 @@ function marksPlugin(marks: SnapshotMarks, theme: () => Theme): Plugin<'bar'> {
         const [left, width] = column(x.getPixelForValue(index), chart);
         ctx.fillStyle = colour;
         ctx.fillRect(left, chartArea.bottom + 1, width, 3);
-        ctx.fillRect(left, chartArea.top - 4, width, 2);
       }
     },
   };

@@ -29,7 +29,7 @@ export class SnapshotView {
   private chart: Chart<'bar', (number | null)[]> | undefined;
   private drawn:
     { readonly theme: Theme; readonly slots: AuditState['slots']; readonly view: string } | undefined;
-  private labels: { readonly signature: string; readonly texts: readonly string[] } | undefined;
+  private labels: { readonly names: readonly string[]; readonly texts: readonly string[] } | undefined;
   private state: AuditState | undefined;
   private as: ViewState['snapshotAs'] = 'chart';
   private position = 0;
@@ -150,9 +150,8 @@ export class SnapshotView {
     );
   }
 
-  private labelsOf({ slots }: AuditState): readonly string[] {
-    const signature = slots.map(({ name }) => name).join('\u0000');
-    if (this.labels?.signature !== signature) this.labels = { signature, texts: snapshotLabels(slots) };
+  private labelsOf({ names }: AuditState): readonly string[] {
+    if (this.labels?.names !== names) this.labels = { names, texts: snapshotLabels(names) };
     return this.labels.texts;
   }
 

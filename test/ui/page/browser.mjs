@@ -1,0 +1,66 @@
+// A page of the panel in Chromium, and what a test says to it.
+import { chromium } from 'playwright-core';
+
+const FLAGS = [
+  ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
+  ...['--disable-background-networking', '--disable-component-update'],
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
+];
+
+export function launch() {
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  return chromium.launch({ executablePath, headless: true, args: FLAGS });
+}
+
+/** Opens the page; every console error, exception and policy violation is kept in `problems`. */
+export async function openPanel(
+  browser,
+  origin,
+  { theme = 'vscode-dark', width = 1280, height = 900, ...rest } = {},
+) {
+  const context = await browser.newContext({ viewport: { width, height }, ...rest });
+  const page = await context.newPage();
+  const problems = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text());
+  });
+  page.on('pageerror', (error) => problems.push(String(error)));
+  await page.goto(`${origin}/?theme=${theme}`);
+  await page.waitForFunction(() => window.pageHost.said.some(({ type }) => type === 'ready'));
+  return { context, page, problems };
+}
+
+export function tell(page, ...messages) {
+  return page.evaluate((all) => {
+    for (const message of all) window.postMessage(message, '*');
+  }, messages);
+}
+
+export function said(page, type) {
+  return page.evaluate((wanted) => window.pageHost.said.filter((message) => message.type === wanted), type);
+}
+
+/** Two frames: what was told is on the screen. */
+export function painted(page) {
+  return page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => resolve(undefined))), 150);
+      }),
+  );
+}
+
+/** The messages that a host sends for a finished audit. */
+export function openedMessage(document) {
+  return {
+    type: 'opened',
+    checkpoint: document.checkpoint,
+    layerNames: document.layers.map(({ name }) => name),
+    backend: { ...document.backend, threads: 2 },
+  };
+}
+
+export function layerMessage(document, from, to) {
+  const layers = document.layers.slice(from, to).map((layer, i) => ({ index: from + i, layer }));
+  return { type: 'layers', layers };
+}
