@@ -125,7 +125,7 @@ async function selectBackend(services: PanelServices): Promise<void> {
     })),
     { label: '', kind: vscode.QuickPickItemKind.Separator, run: () => undefined },
     {
-      label: vscode.l10n.t('$(output) Show Log'),
+      label: `$(output) ${vscode.l10n.t('Show Log')}`,
       run: () => {
         services.log.show();
       },
