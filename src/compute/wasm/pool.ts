@@ -181,31 +181,27 @@ export class WorkerPool {
     this.dispatch();
   }
 
+  /** A worker ended by itself: its job fails, the others go on. */
   private lose(worker: PoolWorker, message: string): void {
-    this.forget(worker);
-    const { job } = worker;
-    worker.job = undefined;
-    if (job !== undefined)
-      this.settle(job, () => {
-        job.reject(new Error(message));
-      });
+    this.release(worker, message);
     if (!this.disposed) this.dispatch();
   }
 
   private async end(worker: PoolWorker, message: string): Promise<void> {
-    this.forget(worker);
+    this.release(worker, message);
+    await worker.thread.terminate();
+  }
+
+  /** Takes a worker out of the pool; a job it still has is rejected. */
+  private release(worker: PoolWorker, message: string): void {
+    const index = this.workers.indexOf(worker);
+    if (index >= 0) this.workers.splice(index, 1);
     const { job } = worker;
     worker.job = undefined;
     if (job !== undefined)
       this.settle(job, () => {
         job.reject(new Error(message));
       });
-    await worker.thread.terminate();
-  }
-
-  private forget(worker: PoolWorker): void {
-    const index = this.workers.indexOf(worker);
-    if (index >= 0) this.workers.splice(index, 1);
   }
 
   private settle(job: Job, outcome: () => void): void {
