@@ -20,6 +20,16 @@ const WORKBENCH_NOISE = [
     text: /^%c( {2}ERR|\[Extension Host\]) .*spawn \S+\/@vscode\/ripgrep\/bin\/rg ENOENT/,
     url: LOGGED,
   },
+  // Sign-in for features that are switched off.
+  {
+    text: /^%c {2}ERR color: #f33 Error: Timed out waiting for authentication provider 'github' to register\./,
+    url: LOGGED,
+  },
+  // A window that is loaded again while others still wait for the old one.
+  {
+    text: /^%c {2}ERR color: #f33 \[lifecycle\] Long running operations during shutdown are unsupported in the web /,
+    url: LOGGED,
+  },
   { text: /^Timed out getting tasks from {2}typescript$/, url: LOGGED },
 ];
 

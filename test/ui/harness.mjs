@@ -19,6 +19,8 @@ export const VSIX = path.join(ROOT, 'dist/rankscope.vsix');
 export const SAMPLE = path.join(ROOT, 'media/sample/sample.safetensors');
 const ARTIFACTS = path.join(ROOT, 'test/ui/artifacts');
 
+const KNOWN_COMMAND = 'Rankscope: Audit Ranks';
+
 /** A webview opened late in a session takes seconds on a small machine. */
 const PATIENCE_MS = 30_000;
 /** How long one try of the command palette may take. */
@@ -62,6 +64,7 @@ export async function eventually(what, probe, milliseconds = PATIENCE_MS) {
 export class Workbench {
   /**
    * @param options.vsix packaged extension to install
+   * @param options.command title of a command of it: until the palette has it, a file would open as text
    * @param options.files files and folders copied into the workspace; ignored with `folder`
    * @param options.folder opens this folder in place
    * @param options.settings user settings
@@ -70,7 +73,8 @@ export class Workbench {
    * @param options.trust, options.env see scripts/vscode/server.mjs
    */
   static async open(options = {}) {
-    const { vsix = VSIX, files = [], settings = {}, edition, trust, env, viewport } = options;
+    const { vsix = VSIX, command = KNOWN_COMMAND } = options;
+    const { files = [], settings = {}, edition, trust, env, viewport } = options;
     const workbench = new Workbench();
     try {
       workbench.profile = makeProfile(settings);
@@ -85,6 +89,8 @@ export class Workbench {
       workbench.server = await startServer(workbench.profile, { edition, trust, env });
       workbench.browser = await launchChromium();
       await workbench.#openPage(viewport ?? { width: 1280, height: 800 });
+      await workbench.#findInPalette('F1', `>${command}`, command);
+      await workbench.page.keyboard.press('Escape');
       return workbench;
     } catch (error) {
       await workbench.close();
@@ -97,14 +103,26 @@ export class Workbench {
     this.console = new ConsoleWatch(this.context);
     this.page = await this.context.newPage();
     this.page.setDefaultTimeout(PATIENCE_MS);
-    await this.reload();
+    await this.#load();
   }
 
-  /** Opens the workbench (again) and waits until it can be used. */
-  async reload() {
+  async #load() {
     await this.page.goto(workbenchUrl(this.server, this.folder));
+    await this.#usable();
+  }
+
+  /** Waits until the workbench has drawn itself. */
+  async #usable() {
     await this.page.locator('.monaco-workbench').waitFor();
     await this.page.locator('.explorer-folders-view .monaco-list-row').first().waitFor();
+  }
+
+  /** As from the palette: the workbench stores what it keeps, then loads again. */
+  async reloadWindow() {
+    const loaded = this.page.waitForEvent('load');
+    await this.runCommand('Developer: Reload Window');
+    await loaded;
+    await this.#usable();
   }
 
   explorerRow(name) {
@@ -134,20 +152,23 @@ export class Workbench {
     return menu.locator('.action-menu-item').allInnerTexts();
   }
 
-  /**
-   * Runs a command from the palette. The palette's list is not live: a command contributed after it opened never shows
-   * up in it, and an F1 pressed before the workbench has its keybindings is lost; so each try starts anew.
-   */
+  /** Runs a command from the palette. */
   async runCommand(title) {
-    await this.#quickInput('F1', `>${title}`, title);
+    const row = await this.#findInPalette('F1', `>${title}`, title);
+    await row.click();
   }
 
   /** Opens a file of the workspace by Quick Open, in its default editor. */
   async quickOpen(file) {
-    await this.#quickInput('Control+P', file, path.basename(file));
+    const row = await this.#findInPalette('Control+P', file, path.basename(file));
+    await row.click();
   }
 
-  async #quickInput(key, text, rowText) {
+  /**
+   * Opens the palette and finds a row in it. Its list is not live: a command contributed after it opened never shows up
+   * in it, and a key pressed before the workbench has its keybindings is lost; so each try starts anew.
+   */
+  async #findInPalette(key, text, rowText) {
     const input = this.page.locator('.quick-input-widget input.input');
     const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: rowText }).first();
     await eventually(`${rowText} in the palette`, async () => {
@@ -155,13 +176,13 @@ export class Workbench {
         await this.page.keyboard.press(key);
         await input.fill(text, { timeout: PALETTE_TRY_MS });
         await row.waitFor({ timeout: PALETTE_TRY_MS });
-        await row.click({ timeout: PALETTE_TRY_MS });
         return true;
       } catch {
         await this.page.keyboard.press('Escape');
         return false;
       }
     });
+    return row;
   }
 
   /**

@@ -1,0 +1,75 @@
+import { eventually } from './harness.mjs';
+
+/** The audit panel on show, by the roles and labels that people and screen readers have. */
+export class AuditPanel {
+  /** @param frame the panel's document, see Workbench.panel */
+  constructor(frame) {
+    this.frame = frame;
+    this.title = frame.getByRole('heading', { level: 1 });
+    this.failure = frame.getByRole('alert');
+    this.cancel = frame.getByRole('button', { name: 'Cancel', exact: true });
+    this.auditAgain = frame.getByRole('button', { name: 'Audit Again' });
+    this.status = frame.locator('.progress-text');
+    this.layers = frame.getByRole('treegrid', { name: 'Layers' });
+    this.filter = frame.locator('vscode-text-field input');
+    this.toast = frame.locator('.toast');
+  }
+
+  /** The panel of a file, once its page has come up; other panels may be open. */
+  static async of(workbench, file) {
+    const frame = workbench.panel();
+    const name = encodeURIComponent(file).replaceAll('%2F', '/');
+    await frame.locator(`body[data-resource$="/${name}"]`).waitFor();
+    return new AuditPanel(frame);
+  }
+
+  /** 'done', 'failed' or 'cancelled', when it is so. */
+  async outcome(milliseconds) {
+    return eventually('the end of the audit', () => this.#phase(), milliseconds);
+  }
+
+  async #phase() {
+    if (await this.failure.isVisible()) return 'failed';
+    if (/^Cancelled/.test(await this.status.textContent())) return 'cancelled';
+    // How many tensors were skipped is known when all is done.
+    return /\(\d/.test(await this.frame.getByRole('tab', { name: 'Skipped' }).textContent()) && 'done';
+  }
+
+  /** Rows in sight, from the top, each a record of column to text. */
+  async rows() {
+    const rows = await this.layers.getByRole('row').evaluateAll((elements) =>
+      elements
+        .filter((row) => row.querySelector('[role=gridcell]') !== null)
+        .map((row) => ({
+          index: Number(row.getAttribute('aria-rowindex')),
+          selected: row.getAttribute('aria-selected') === 'true',
+          cells: Object.fromEntries(
+            [...row.querySelectorAll('[role=gridcell]')].map((cell) => [
+              cell.dataset.column,
+              cell.textContent,
+            ]),
+          ),
+        })),
+    );
+    return rows.sort((a, b) => a.index - b.index).map(({ cells, selected }) => ({ ...cells, selected }));
+  }
+
+  row(name) {
+    return this.layers.getByRole('row').filter({ hasText: name }).first();
+  }
+
+  /** A click on a column's head; the direction the table is sorted in then. */
+  async sortBy(column) {
+    const head = this.layers.locator(`[role=columnheader][data-column="${column}"]`);
+    await head.getByRole('button').click();
+    return eventually(`sorted by ${column}`, async () => {
+      const direction = await head.getAttribute('aria-sort');
+      return direction !== 'none' && direction;
+    });
+  }
+
+  async chooseExport(item) {
+    await this.frame.getByRole('button', { name: 'Export' }).click();
+    await this.frame.getByRole('menuitem', { name: item }).click();
+  }
+}
