@@ -31,9 +31,12 @@ export async function spectraOf(
 ): Promise<void> {
   const works = layers.map((layer) => matricesOf(layer).reduce((sum, view) => sum + workOf(view), 0));
   const meter = new ProgressMeter(works, (progress) => options.onProgress?.(progress));
-  const largestFirst = layers
+  const order = layers
     .map((layer, index) => ({ layer, index }))
     .sort((a, b) => (works[b.index] ?? 0) - (works[a.index] ?? 0));
+  // Largest first keeps all workers busy to the end; but the smallest before them, so that a first result is there at
+  // once even where the largest takes a minute.
+  order.unshift(...order.splice(-1));
   const stop = new AbortController();
   // Every request in flight listens; Node would take more than ten for a leak.
   setMaxListeners(0, stop.signal);
@@ -44,7 +47,7 @@ export async function spectraOf(
   const source = new SpectraSource(options.backend, options.cache, stop.signal);
   let next = 0;
   const lane = async (): Promise<void> => {
-    for (let item = largestFirst[next++]; item !== undefined; item = largestFirst[next++]) {
+    for (let item = order[next++]; item !== undefined; item = order[next++]) {
       const { layer, index } = item;
       const { result, free } = await source.get(layer, (fraction) => {
         meter.advance(index, fraction);
