@@ -44,7 +44,7 @@ export async function spectraOf(
     stop.abort(options.signal.reason);
   };
   options.signal.addEventListener('abort', onAbort, { once: true });
-  const source = new SpectraSource(options.backend, options.cache, stop.signal);
+  const source = new SpectraSource(layers, options.backend, options.cache, stop.signal);
   let next = 0;
   const lane = async (): Promise<void> => {
     for (let item = order[next++]; item !== undefined; item = order[next++]) {
@@ -84,22 +84,25 @@ interface Found {
 class SpectraSource {
   private readonly files = new Map<string, Promise<FileDigests>>();
   private readonly sameTensor = new Map<string, Promise<Found>>();
+  /** Layers that share their bytes with another one, by name. */
+  private readonly tied: ReadonlySet<string>;
 
   constructor(
+    layers: readonly Layer[],
     private readonly backend: ComputeBackend,
     private readonly cache: ResultCache | null,
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.tied = new Set(layers.flatMap(({ name, tiedTo }) => (tiedTo === undefined ? [] : [name, tiedTo])));
+  }
 
-  async get(layer: Layer, onFraction: (fraction: number) => void): Promise<Found> {
+  get(layer: Layer, onFraction: (fraction: number) => void): Promise<Found> {
+    if (!this.tied.has(layer.name)) return this.find(layer, onFraction);
     const key = JSON.stringify([identityKey(layer.tensor), matricesOf(layer)]);
-    const tied = this.sameTensor.get(key);
-    if (tied !== undefined) return { ...(await tied), free: true };
+    const before = this.sameTensor.get(key);
+    if (before !== undefined) return before.then(({ result }) => ({ result, free: true }));
     const found = this.find(layer, onFraction);
-    if (layer.tiedTo === undefined) {
-      // Awaited below by this caller too: a failure is never unhandled.
-      this.sameTensor.set(key, found);
-    }
+    this.sameTensor.set(key, found);
     return found;
   }
 
