@@ -5,6 +5,11 @@
 import type { AuditDocument, CheckpointFacts, LayerAudit } from '../src/engine/document';
 import type { Progress } from '../src/engine/progress';
 
+/** A layer with its spectrum as a typed array: VS Code hands its bytes on, where an array of numbers becomes text twice. */
+export interface PanelLayerAudit extends Omit<LayerAudit, 'singularValues'> {
+  readonly singularValues?: Float64Array;
+}
+
 /** Host → panel. */
 export type ToPanel =
   /** The file was opened: everything known before any layer is computed. Starts a fresh audit in the page. */
@@ -17,7 +22,7 @@ export type ToPanel =
   /** Finished layers, with singular values, gathered by the host into a few messages a second. */
   | {
       readonly type: 'layers';
-      readonly layers: readonly { readonly index: number; readonly layer: LayerAudit }[];
+      readonly layers: readonly { readonly index: number; readonly layer: PanelLayerAudit }[];
     }
   | { readonly type: 'progress'; readonly progress: Progress }
   /**

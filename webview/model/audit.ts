@@ -7,7 +7,7 @@ import type {
   SkippedTensor,
 } from '../../src/engine/document';
 import type { Progress } from '../../src/engine/progress';
-import type { ToPanel } from '../protocol';
+import type { PanelLayerAudit, ToPanel } from '../protocol';
 
 export type LayerFacts = Omit<LayerAudit, 'singularValues'>;
 
@@ -136,9 +136,9 @@ function done(state: AuditState, document: AuditDocument): AuditState {
     phase: { kind: 'done', seconds: document.seconds },
     checkpoint: document.checkpoint,
     backend: { name, build, ...(threads !== undefined && { threads }) },
-    slots: document.layers.map((layer) => ({
-      name: layer.name,
-      layer: { facts: layer, spectrum: spectra.get(layer.name) ?? NO_SPECTRUM },
+    slots: document.layers.map(({ singularValues: _values, ...facts }) => ({
+      name: facts.name,
+      layer: { facts, spectrum: spectra.get(facts.name) ?? NO_SPECTRUM },
     })),
     finished: document.layers.length,
     skipped: document.skipped,
@@ -148,7 +148,7 @@ function done(state: AuditState, document: AuditDocument): AuditState {
 
 const NO_SPECTRUM = new Float64Array();
 
-function panelLayer({ singularValues = [], ...facts }: LayerAudit): PanelLayer {
+function panelLayer({ singularValues = NO_SPECTRUM, ...facts }: PanelLayerAudit): PanelLayer {
   return { facts, spectrum: new Float64Array(singularValues) };
 }
 

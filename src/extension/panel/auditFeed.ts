@@ -1,6 +1,6 @@
 import type { AuditDocument, LayerAudit } from '../../engine/document';
 import type { Progress } from '../../engine/progress';
-import type { ToPanel } from '../../../webview/protocol';
+import type { PanelLayerAudit, ToPanel } from '../../../webview/protocol';
 
 /** What is known once the checkpoint is open. */
 export type Opened = Omit<Extract<ToPanel, { type: 'opened' }>, 'type'>;
@@ -25,14 +25,14 @@ export interface FeedTiming {
   readonly roundMs: number;
   /** Pause between the messages of a round that does not fit into one. */
   readonly pauseMs: number;
-  /** Singular values in one message: turning them into text takes the host some 10 ms. */
+  /** Singular values in one message, which the page has to take in between two frames. */
   readonly valuesPerMessage: number;
 }
 
 /** What a layer's other numbers and texts weigh, counted as values. */
 const METRICS_PER_LAYER = 32;
 
-/** Sixteen rounds a second look continuous; 32,768 values are some 600 kB of text. */
+/** Sixteen rounds a second look continuous; 32,768 values are 256 kB. */
 const TIMING: FeedTiming = { roundMs: 60, pauseMs: 10, valuesPerMessage: 32_768 };
 
 /**
@@ -41,7 +41,7 @@ const TIMING: FeedTiming = { roundMs: 60, pauseMs: 10, valuesPerMessage: 32_768 
  */
 export class AuditFeed {
   private opened: Opened | undefined;
-  private readonly layers = new Map<number, LayerAudit>();
+  private readonly layers = new Map<number, PanelLayerAudit>();
   private progress: Progress | undefined;
   private ending: Ending | undefined;
   private notices: string[] = [];
@@ -100,7 +100,10 @@ export class AuditFeed {
 
   layer(index: number, layer: LayerAudit): void {
     if (this.layers.has(index)) return;
-    this.layers.set(index, layer);
+    const { singularValues, ...facts } = layer;
+    const panelLayer =
+      singularValues === undefined ? facts : { ...facts, singularValues: Float64Array.from(singularValues) };
+    this.layers.set(index, panelLayer);
     this.unsentLayers.push(index);
     this.schedule();
   }
@@ -123,7 +126,7 @@ export class AuditFeed {
     this.schedule();
   }
 
-  layerNamed(name: string): LayerAudit | undefined {
+  layerNamed(name: string): PanelLayerAudit | undefined {
     for (const layer of this.layers.values()) if (layer.name === name) return layer;
     return undefined;
   }
@@ -196,7 +199,7 @@ export class AuditFeed {
   }
 
   private postLayers(): void {
-    const batch: { index: number; layer: LayerAudit }[] = [];
+    const batch: { index: number; layer: PanelLayerAudit }[] = [];
     let values = 0;
     let taken = 0;
     for (const index of this.unsentLayers) {

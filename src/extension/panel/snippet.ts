@@ -1,10 +1,12 @@
 import type { CheckpointFacts, LayerAudit } from '../../engine/document';
 
+type SnippetLayer = Pick<LayerAudit, 'name' | 'shape' | 'groups'>;
+
 /**
  * A Python script that loads one layer with the library its format is at home in, computes its singular values with
  * NumPy and plots them. Names are hostile text: every one of them stands in a string literal of plain ASCII.
  */
-export function pythonSnippet(checkpoint: CheckpointFacts, layer: LayerAudit): string {
+export function pythonSnippet(checkpoint: CheckpointFacts, layer: SnippetLayer): string {
   const { tensorName, index } = splitStackIndex(layer.name);
   const loader = loaderOf(checkpoint.format);
   const [m, n] = layer.shape;
