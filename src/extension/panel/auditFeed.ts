@@ -32,8 +32,8 @@ export interface FeedTiming {
 /** What a layer's other numbers and texts weigh, counted as values. */
 const METRICS_PER_LAYER = 32;
 
-/** Sixteen rounds a second look continuous; 32,768 values are 256 kB. */
-const TIMING: FeedTiming = { roundMs: 60, pauseMs: 10, valuesPerMessage: 32_768 };
+/** Sixteen rounds a second look continuous; 16,384 values are 128 kB. */
+const TIMING: FeedTiming = { roundMs: 60, pauseMs: 10, valuesPerMessage: 16_384 };
 
 /**
  * Keeps the state of a panel's audit, and brings the page up to it: layers in batches, everything again to a page that
