@@ -53,7 +53,7 @@ export class Connection {
 
   /** The host finds the panel's folder again by what is kept beside the page's own state. */
   store(state: object): void {
-    const kept: KeptState = { resource: document.body.dataset['resource'] ?? '' };
+    const kept: KeptState = { resource: document.body.dataset.resource ?? '' };
     this.api.setState({ ...state, ...kept });
   }
 

@@ -76,7 +76,11 @@ export class Panel {
     const choose = (name: string, mode: SelectMode) => {
       this.select(name, mode);
     };
-    this.header = new Header({ ...this.headerActions(), retry }, this.exportMenu.element);
+    this.header = new Header(
+      { ...this.headerActions(), retry },
+      this.exportMenu.element,
+      document.body.dataset.resource ?? '',
+    );
     this.messages = new Messages({ ...this.messageActions(), retry });
     this.cards = new Cards((action) => {
       this.act(action);

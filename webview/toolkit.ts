@@ -19,10 +19,18 @@ export function registerControls(): void {
   provideVSCodeDesignSystem().register(vsCodeButton(), vsCodeDropdown(), vsCodeOption(), vsCodeTextField());
 }
 
-/** A custom element by its tag; the toolkit's types are not in TypeScript's table of tags. */
-function control<T extends HTMLElement>(tag: string): T {
-  // registerControls made the tag's class the one the caller names.
-  return document.createElement(tag) as T;
+/** The toolkit's classes by their tags; TypeScript's own table of tags does not have them. */
+interface Controls {
+  readonly 'vscode-button': Button;
+  readonly 'vscode-dropdown': Dropdown;
+  readonly 'vscode-option': Option;
+  readonly 'vscode-text-field': TextField;
+}
+
+function control<K extends keyof Controls>(tag: K): Controls[K] {
+  const made: HTMLElement = document.createElement(tag);
+  // registerControls gave each tag its class.
+  return made as Controls[K];
 }
 
 export interface ButtonLook {
@@ -32,7 +40,7 @@ export interface ButtonLook {
 }
 
 export function button(content: string | Node, onClick: () => void, look: ButtonLook = {}): HTMLElement {
-  const element = control<Button>('vscode-button');
+  const element = control('vscode-button');
   element.appearance = look.appearance ?? 'secondary';
   element.append(content);
   if (look.label !== undefined) {
@@ -54,7 +62,7 @@ export function textField(
   look: { readonly label: string; readonly placeholder: string; readonly value: string },
   onInput: (text: string) => void,
 ): TextControl {
-  const element = control<TextField>('vscode-text-field');
+  const element = control('vscode-text-field');
   element.placeholder = look.placeholder;
   element.ariaLabel = look.label;
   element.setAttribute('value', look.value);
@@ -89,7 +97,7 @@ export interface ChoiceControl {
 }
 
 export function dropdown(label: string, onChange: (value: string) => void): ChoiceControl {
-  const element = control<Dropdown>('vscode-dropdown');
+  const element = control('vscode-dropdown');
   element.ariaLabel = label;
   let shown = '';
   element.addEventListener('change', () => {
@@ -109,7 +117,7 @@ export function dropdown(label: string, onChange: (value: string) => void): Choi
 }
 
 function option({ value, text }: Choice): Option {
-  const element = control<Option>('vscode-option');
+  const element = control('vscode-option');
   element.value = value;
   element.textContent = text;
   return element;

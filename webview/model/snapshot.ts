@@ -15,7 +15,7 @@ export interface Snapshot {
 }
 
 /** Longer labels take more of a chart than they tell. */
-const LABEL_LENGTH = 20;
+const LABEL_LENGTH = 17;
 
 /** Labels depend on the names alone: made once for a file, not at every batch of layers. */
 export function snapshotLabels(names: readonly string[]): string[] {

@@ -31,8 +31,11 @@ export const MARKED_LEVELS = [0.9, 0.99, 0.9999] as const;
 /** More lines than this are a carpet; the rest of a selection is counted, not drawn. */
 export const MAX_CURVES = 12;
 
-/** Smallest value that a logarithmic axis shows: beyond it lies rounding, and the logarithm of zero. */
-export const LOG_FLOOR = { values: 1e-8, energy: 1e-8 } as const;
+/**
+ * Smallest value that a logarithmic axis shows. Singular values are known to 2e-8·σ₁, so that below lies rounding (and
+ * the logarithm of zero); of the energy, two decades below the last mark, 0.9999, are enough.
+ */
+export const LOG_FLOOR = { values: 1e-8, energy: 1e-6 } as const;
 
 /** Steps of a curve along either axis: finer than the pixels of any plot here. */
 const STEPS = 800;

@@ -22,24 +22,24 @@ const UNKNOWN = { text: '–' } as const;
 export function cards(state: AuditState): readonly Card[] {
   const layers = state.slots.flatMap(({ layer }) => (layer === undefined ? [] : [layer.facts]));
   const counting = layers.filter(countsInMean);
-  const soFar = state.phase.kind === 'done' ? '' : ' so far';
+  const soFar = state.phase.kind === 'done' ? '' : ', so far';
   return [
     meanCard(counting, soFar),
     savingsCard(state, layers, soFar),
-    leastUsedCard(counting),
-    concentratedCard(counting),
+    leastUsedCard(counting, soFar),
+    concentratedCard(counting, soFar),
   ];
 }
 
 function meanCard(counting: readonly LayerFacts[], soFar: string): Card {
-  const title = 'Mean layer utilization';
+  const title = `Mean layer utilization${soFar}`;
   if (counting.length === 0) return { title, value: UNKNOWN, detail: 'over linear and convolution layers' };
   const mean = counting.reduce((sum, { utilization }) => sum + utilization, 0) / counting.length;
   const full = counting.filter(({ utilization }) => utilization >= 1).length;
   return {
     title,
     value: { text: percent(mean) },
-    detail: `by the weights, over ${counted(counting.length, 'layer')}${soFar}; ${count(full)} at full rank`,
+    detail: `by the weights, over ${counted(counting.length, 'layer')}; ${count(full)} at full rank`,
     action: {
       ...{ kind: 'sort', sort: { column: 'utilization', direction: 'ascending' } },
       says: 'Sort the table by utilization',
@@ -48,7 +48,7 @@ function meanCard(counting: readonly LayerFacts[], soFar: string): Card {
 }
 
 function savingsCard(state: AuditState, layers: readonly LayerFacts[], soFar: string): Card {
-  const title = 'Low rank would shrink';
+  const title = `Low rank would shrink${soFar}`;
   const parameters = state.checkpoint?.parameters ?? 0;
   if (layers.length === 0) return { title, value: UNKNOWN, detail: 'two thinner layers in place of one' };
   const names = new Set(layers.map(({ name }) => name));
@@ -56,14 +56,14 @@ function savingsCard(state: AuditState, layers: readonly LayerFacts[], soFar: st
   const shrinking = countedOnce.filter(({ decomposable }) => decomposable);
   const value = { text: `${count(shrinking.length)} of ${counted(layers.length, 'layer')}` };
   if (shrinking.length === 0) {
-    return { title, value, detail: `no layer has fewer parameters as two thinner ones${soFar}` };
+    return { title, value, detail: `no layer has fewer parameters as two thinner ones` };
   }
   const saved = shrinking.reduce((sum, layer) => sum + savedParameters(layer), 0);
-  const share = parameters > 0 ? ` (${percent(saved / parameters)} of the model)` : '';
+  const share = parameters > 0 ? ` (${percent(saved / parameters)})` : '';
   return {
     title,
     value,
-    detail: `saves ${counted(Math.round(saved), 'parameter')}${share}${soFar}`,
+    detail: `saves ${counted(Math.round(saved), 'parameter')}${share}`,
     action: {
       ...{ kind: 'sort', sort: { column: 'saves', direction: 'descending' } },
       says: 'Sort the table by what each layer would save',
@@ -71,8 +71,8 @@ function savingsCard(state: AuditState, layers: readonly LayerFacts[], soFar: st
   };
 }
 
-function leastUsedCard(counting: readonly LayerFacts[]): Card {
-  const title = 'Least used layer';
+function leastUsedCard(counting: readonly LayerFacts[], soFar: string): Card {
+  const title = `Least used layer${soFar}`;
   const least = smallest(counting, ({ utilization }) => utilization);
   if (least === undefined) return { title, value: UNKNOWN, detail: 'by rank, of the most possible' };
   if (least.utilization >= 1) {
@@ -87,8 +87,8 @@ function leastUsedCard(counting: readonly LayerFacts[]): Card {
 }
 
 /** The layer whose energy sits in the smallest share of its directions: the first to look at for a lower rank. */
-function concentratedCard(counting: readonly LayerFacts[]): Card {
-  const title = 'Most concentrated layer';
+function concentratedCard(counting: readonly LayerFacts[], soFar: string): Card {
+  const title = `Most concentrated layer${soFar}`;
   const shareOf = ({ energyRanks, maxRank }: LayerFacts) => energyRanks['0.99'] / maxRank;
   const layer = smallest(
     counting.filter(({ maxRank, frobeniusNorm }) => maxRank > 0 && frobeniusNorm > 0),

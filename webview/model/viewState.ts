@@ -54,23 +54,23 @@ export function storedView(view: ViewState): object {
 
 /** Field by field: what an older or a damaged state lacks is as in a fresh page. */
 export function restoredView(stored: unknown): ViewState {
-  if (!isRecord(stored) || stored['version'] !== VERSION) return INITIAL_VIEW;
+  if (!isRecord(stored) || stored.version !== VERSION) return INITIAL_VIEW;
   const initial = INITIAL_VIEW;
   return {
-    filter: typeof stored['filter'] === 'string' ? stored['filter'] : initial.filter,
-    kind: oneOf(stored['kind'], ['any', 'linear', 'conv', 'embedding', 'attention', 'other'], initial.kind),
-    sort: restoredSort(stored['sort'], COLUMN_IDS, initial.sort),
-    skippedSort: restoredSort(stored['skippedSort'], ['order', ...SKIPPED_COLUMN_IDS], initial.skippedSort),
-    tab: oneOf(stored['tab'], ['layers', 'skipped'], initial.tab),
-    selection: restoredSelection(stored['selection']),
-    expanded: names(stored['expanded']),
-    snapshotScale: oneOf(stored['snapshotScale'], ['rank', 'share'], initial.snapshotScale),
-    spectrumView: oneOf(stored['spectrumView'], ['values', 'energy'], initial.spectrumView),
-    spectrumScale: oneOf(stored['spectrumScale'], ['log', 'linear'], initial.spectrumScale),
-    snapshotAs: oneOf(stored['snapshotAs'], ['chart', 'table'], initial.snapshotAs),
-    spectrumAs: oneOf(stored['spectrumAs'], ['chart', 'table'], initial.spectrumAs),
-    pageScroll: pixels(stored['pageScroll']),
-    tableScroll: pixels(stored['tableScroll']),
+    filter: typeof stored.filter === 'string' ? stored.filter : initial.filter,
+    kind: oneOf(stored.kind, ['any', 'linear', 'conv', 'embedding', 'attention', 'other'], initial.kind),
+    sort: restoredSort(stored.sort, COLUMN_IDS, initial.sort),
+    skippedSort: restoredSort(stored.skippedSort, ['order', ...SKIPPED_COLUMN_IDS], initial.skippedSort),
+    tab: oneOf(stored.tab, ['layers', 'skipped'], initial.tab),
+    selection: restoredSelection(stored.selection),
+    expanded: names(stored.expanded),
+    snapshotScale: oneOf(stored.snapshotScale, ['rank', 'share'], initial.snapshotScale),
+    spectrumView: oneOf(stored.spectrumView, ['values', 'energy'], initial.spectrumView),
+    spectrumScale: oneOf(stored.spectrumScale, ['log', 'linear'], initial.spectrumScale),
+    snapshotAs: oneOf(stored.snapshotAs, ['chart', 'table'], initial.snapshotAs),
+    spectrumAs: oneOf(stored.spectrumAs, ['chart', 'table'], initial.spectrumAs),
+    pageScroll: pixels(stored.pageScroll),
+    tableScroll: pixels(stored.tableScroll),
   };
 }
 
@@ -82,25 +82,27 @@ function oneOf<T extends string>(value: unknown, allowed: readonly T[], otherwis
   return allowed.find((candidate) => candidate === value) ?? otherwise;
 }
 
-function restoredSort<
-  T extends string,
-  S extends { readonly column: T; readonly direction: Sort['direction'] },
->(
+interface SortOf<T> {
+  readonly column: T;
+  readonly direction: Sort['direction'];
+}
+
+function restoredSort<T extends string>(
   value: unknown,
   columns: readonly T[],
-  otherwise: S,
-): { readonly column: T; readonly direction: Sort['direction'] } {
+  otherwise: SortOf<T>,
+): SortOf<T> {
   if (!isRecord(value)) return otherwise;
   return {
-    column: oneOf(value['column'], columns, otherwise.column),
-    direction: oneOf(value['direction'], ['ascending', 'descending'], otherwise.direction),
+    column: oneOf(value.column, columns, otherwise.column),
+    direction: oneOf(value.direction, ['ascending', 'descending'], otherwise.direction),
   };
 }
 
 function restoredSelection(value: unknown): Selection {
   if (!isRecord(value)) return NO_SELECTION;
   const { anchor } = value;
-  return { names: names(value['names']), ...(typeof anchor === 'string' && { anchor }) };
+  return { names: names(value.names), ...(typeof anchor === 'string' && { anchor }) };
 }
 
 function names(value: unknown): string[] {

@@ -1,7 +1,7 @@
 /** The summary: four statements, each a button that shows the layers it is about. */
 import type { Card, CardAction } from '../model/summary';
 import { element, setAttribute, setText } from './element';
-import { nameText, nameTitle } from './nameText';
+import { nameTitle, shortNameText } from './nameText';
 
 export class Cards {
   readonly element = element('section', { class: 'cards', attributes: { 'aria-label': 'Summary' } });
@@ -44,6 +44,6 @@ class CardView {
     const text = 'name' in value ? nameTitle(value.name) : value.text;
     this.value.classList.toggle('is-name', 'name' in value);
     if (this.value.textContent === text) return;
-    this.value.replaceChildren('name' in value ? nameText(value.name) : value.text);
+    this.value.replaceChildren('name' in value ? shortNameText(value.name) : value.text);
   }
 }

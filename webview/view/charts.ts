@@ -62,7 +62,7 @@ export function overlayPlugin(overlay: Overlay, theme: () => Theme): Plugin<'lin
     id: 'overlay',
     beforeDatasetsDraw(chart) {
       const { ctx, chartArea, scales } = chart;
-      const [x, y] = [scales['x'], scales['y']];
+      const [x, y] = [scales.x, scales.y];
       if (x === undefined || y === undefined) return;
       ctx.save();
       for (const line of overlay.lines) {

@@ -142,16 +142,20 @@ export class Grid<Row> {
     this.height = clientHeight;
     if (clientWidth !== this.width || columnsChanged) {
       this.width = clientWidth;
-      const shown = fittingColumns(this.columns, clientWidth - PADDING);
-      if (columnsChanged || shown.length !== this.shown.length) this.setShown(shown);
+      const most = clientWidth * MAX_SHARE;
+      const columns = this.columns.map((column) => ({ ...column, width: Math.min(column.width, most) }));
+      const shown = fittingColumns(columns, clientWidth - PADDING);
+      this.setShown(shown, columnsChanged || shown.length !== this.shown.length);
     }
     this.setRows(this.rows, this.head.sort);
   }
 
-  private setShown(shown: readonly GridColumn<Row>[]): void {
-    this.shown = shown;
+  /** @param others other columns than before, not only wider or narrower ones */
+  private setShown(shown: readonly GridColumn<Row>[], others: boolean): void {
     const tracks = shown.map(({ width, grow }) => `minmax(${width}px, ${grow}fr)`);
     this.element.style.setProperty('--columns', tracks.join(' '));
+    if (!others) return;
+    this.shown = shown;
     this.head.setColumns(shown);
     setAttribute(this.element, 'aria-colcount', String(this.columns.length));
     for (const row of this.drawn.values()) row.element.remove();
@@ -188,12 +192,13 @@ export class Grid<Row> {
   }
 
   private handleClick(event: MouseEvent): void {
-    const target = event.target instanceof Element ? event.target : null;
-    if (target === null || target.closest('button') !== null) return;
-    const found = target.closest('[aria-rowindex]')?.getAttribute('aria-rowindex');
-    if (found === null || found === undefined) return;
+    const { target } = event;
+    // A button in a row does something of its own.
+    if (!(target instanceof Element) || target.closest('button') !== null) return;
+    const row = target.closest('[aria-rowindex]');
+    if (row === null) return;
     const mode = event.shiftKey ? 'range' : event.ctrlKey || event.metaKey ? 'toggle' : 'only';
-    this.activate(Number(found) - 2, mode);
+    this.activate(Number(row.getAttribute('aria-rowindex')) - 2, mode);
   }
 
   /** @returns whether the key meant something */
@@ -255,5 +260,7 @@ export class Grid<Row> {
   }
 }
 
+/** No column takes more of the width than this: beside the longest name there is still a number. */
+const MAX_SHARE = 0.45;
 /** Left and right of a row, in CSS pixels. */
 const PADDING = 16;

@@ -32,7 +32,12 @@ export class Header {
   private readonly again: HTMLElement;
   private readonly skippedLink: HTMLButtonElement;
 
-  constructor(actions: HeaderActions, exportMenu: HTMLElement) {
+  /** @param resource URI of what the page is about: its name until the host has read it */
+  constructor(
+    actions: HeaderActions,
+    private readonly exportMenu: HTMLElement,
+    private readonly resource: string,
+  ) {
     this.track.append(this.bar);
     this.cancel = button('Cancel', actions.cancel);
     this.again = button('Audit Again', actions.retry, { appearance: 'primary' });
@@ -55,19 +60,20 @@ export class Header {
   }
 
   private renderTitle({ checkpoint, phase }: AuditState): void {
-    const path = checkpoint?.path;
-    const waiting = phase.kind === 'waiting' ? 'Opening…' : 'Checkpoint';
-    const name = path === undefined ? waiting : nameTitle(baseName(path));
+    const path = checkpoint?.path ?? pathOf(this.resource);
+    const name =
+      path === '' ? (phase.kind === 'waiting' ? 'Opening…' : 'Checkpoint') : nameTitle(baseName(path));
+    this.exportMenu.hidden = checkpoint === undefined;
     const text = this.title.firstElementChild;
     if (text !== null) setText(text, name);
-    setAttribute(this.title, 'title', path === undefined ? undefined : nameTitle(path));
+    setAttribute(this.title, 'title', path === '' ? undefined : nameTitle(path));
   }
 
   private renderFacts(state: AuditState): void {
     const { checkpoint, skipped, slots, backend, phase } = state;
     const shown = JSON.stringify([checkpoint, skipped?.length, slots.length, backend, phase.kind]);
-    if (this.facts.dataset['shown'] === shown) return;
-    this.facts.dataset['shown'] = shown;
+    if (this.facts.dataset.shown === shown) return;
+    this.facts.dataset.shown = shown;
     const facts = [
       ...(checkpoint === undefined ? [] : checkpointFacts(checkpoint, slots.length)),
       ...(skipped === undefined || skipped.length === 0 ? [] : [this.skippedFact(skipped.length)]),
@@ -99,6 +105,15 @@ export class Header {
     if (phase.kind === 'cancelled')
       setText(this.status, `Cancelled after ${count(finished)} of ${counted(slots.length, 'layer')}`);
     else setText(this.status, `${share}${timeLeft(progress)}`);
+  }
+}
+
+/** A URI's path, readable; '' for none. */
+function pathOf(resource: string): string {
+  try {
+    return decodeURIComponent(new URL(resource).pathname);
+  } catch {
+    return '';
   }
 }
 

@@ -1,6 +1,6 @@
 /** The box beside the pointer over a plot. Its words are also in the plot's `aria-valuetext`, for those without one. */
 import { element } from './element';
-import { nameText } from './nameText';
+import { nameText, shortNameText } from './nameText';
 
 export interface HoverLine {
   readonly label: string;
@@ -48,7 +48,7 @@ export class HoverCard {
 function line({ label, value, colour, isName }: HoverLine): HTMLElement[] {
   const swatch = element('span', { class: 'swatch' });
   if (colour !== undefined) swatch.style.background = colour;
-  const text = isName === true ? nameText(label) : element('span', { text: label });
+  const text = isName === true ? shortNameText(label) : element('span', { text: label });
   return [
     element('span', { class: 'hover-label' }, ...(colour === undefined ? [] : [swatch]), text),
     element('span', { class: 'hover-value', text: value }),

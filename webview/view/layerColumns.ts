@@ -5,7 +5,7 @@ import { printable } from '../model/names';
 import { element } from './element';
 import type { GridColumn } from './grid';
 import { icon } from './icons';
-import { nameText, nameTitle } from './nameText';
+import { nameText, nameTitle, shortNameLength, shortNameText } from './nameText';
 
 export interface LayerCells {
   /** Colour of the layer's curve; undefined when it is not drawn. */
@@ -15,12 +15,20 @@ export interface LayerCells {
 }
 
 /** Shares of the width that is left over. */
-const GROW: Readonly<Record<string, number>> = { name: 12, utilization: 1.5, order: 0.2, kind: 0.6 };
+const GROW: Readonly<Record<string, number>> = { name: 4, utilization: 1.5, order: 0.2, kind: 0.6 };
 
-export function layerColumns(cells: LayerCells): GridColumn<TableRow>[] {
+/** Of the name column, in CSS pixels: widest it asks for, width of a character, and what stands beside the text. */
+const NAME = { most: 320, character: 7.4, beside: 48 } as const;
+
+/** @param names that the table shall have room for */
+export function layerColumns(cells: LayerCells, names: readonly string[]): GridColumn<TableRow>[] {
+  const longest = names.reduce((length, name) => Math.max(length, shortNameLength(name)), 0);
+  const nameWidth = Math.min(NAME.most, longest * NAME.character + NAME.beside);
   return COLUMNS.map((column) => {
     const common = { ...column, sortable: true, grow: GROW[column.id] ?? 0.7 };
-    if (column.id === 'name') return { ...common, ...nameCell(cells) };
+    if (column.id === 'name') {
+      return { ...common, ...nameCell(cells), width: Math.max(column.width, Math.round(nameWidth)) };
+    }
     if (column.id === 'utilization') return { ...common, ...utilizationCell(column) };
     return common;
   });
@@ -38,29 +46,30 @@ function nameCell(cells: LayerCells): Pick<GridColumn<TableRow>, 'paint' | 'stam
       const colour = row.kind === 'layer' ? cells.colourOf(row.name) : undefined;
       if (colour === undefined) swatch.classList.add('empty');
       else swatch.style.background = colour;
-      cell.replaceChildren(swatch, nameText(row.name), ...rowButtons(row, cells));
+      const text = row.kind === 'layer' ? shortNameText(row.name) : nameText(row.name);
+      cell.replaceChildren(swatch, ...twist(row, cells), text, ...copyButton(row, cells));
     },
   };
 }
 
-/** Not stops of the tab key: the row's keys do the same (arrows), or the legend's button does (copy). */
-function rowButtons(row: TableRow, cells: LayerCells): HTMLElement[] {
+/** Shows and hides a layer's parts. Not a stop of the tab key: arrow keys do the same on the row. */
+function twist(row: TableRow, cells: LayerCells): HTMLElement[] {
+  if (row.kind === 'part' || row.expanded === undefined) return [];
+  const { name, expanded } = row;
+  const says = `${expanded ? 'Hide' : 'Show'} the parts of this layer`;
+  const act = () => {
+    cells.expand(name, !expanded);
+  };
+  return [rowButton('twist', says, expanded ? 'chevronDown' : 'chevronRight', act)];
+}
+
+/** Not a stop of the tab key: the spectrum's legend has the same button for every selected layer. */
+function copyButton(row: TableRow, cells: LayerCells): HTMLElement[] {
   if (row.kind === 'part' || row.layer === undefined) return [];
-  const buttons: HTMLElement[] = [];
-  if (row.expanded !== undefined) {
-    const expanded = row.expanded;
-    const says = `${expanded ? 'Hide' : 'Show'} the parts of this layer`;
-    const twist = rowButton('twist', says, expanded ? 'chevronDown' : 'chevronRight', () => {
-      cells.expand(row.name, !expanded);
-    });
-    buttons.push(twist);
-  }
-  buttons.push(
-    rowButton('copy', `Copy ${nameTitle(row.name)} as Python`, 'copy', () => {
-      cells.copySnippet(row.name);
-    }),
-  );
-  return buttons;
+  const act = () => {
+    cells.copySnippet(row.name);
+  };
+  return [rowButton('copy', `Copy ${nameTitle(row.name)} as Python`, 'copy', act)];
 }
 
 function rowButton(

@@ -8,21 +8,40 @@ const MAX_TITLE = 2000;
 /** Length of what all layers' names start with: one file a page, so one prefix. */
 let prefixLength = 0;
 
-/** From now on names show the keys that all of them share only where there is room to spare. */
+/** A shorter prefix costs less room than the mark that stands for it would confuse. */
+const MIN_PREFIX = 6;
+
+/** From now on short names leave out the keys that all layers share. */
 export function setSharedPrefix(length: number): void {
-  prefixLength = length;
+  prefixLength = length < MIN_PREFIX ? 0 : length;
 }
 
-/** The shared keys give way first, then the head, with an ellipsis where room is short; the last keys, which tell layers apart, stay. */
+/** The whole name; where room is short its head gives way, and the last keys, which tell layers apart, stay. */
 export function nameText(name: string): HTMLElement {
-  const prefix = nameTitle(name.slice(0, prefixLength));
-  const [head, tail] = splitForEllipsis(nameTitle(name.slice(prefixLength)));
+  return isolated(name, '', nameTitle(name));
+}
+
+/** Without the keys that all layers share; they are in the tooltip. */
+export function shortNameText(name: string): HTMLElement {
+  return prefixLength === 0 ? nameText(name) : isolated(name, '…', nameTitle(name.slice(prefixLength)));
+}
+
+/** Characters of a short name. */
+export function shortNameLength(name: string): number {
+  return nameTitle(name.slice(prefixLength)).length + (prefixLength === 0 ? 0 : 1);
+}
+
+function isolated(name: string, mark: string, shown: string): HTMLElement {
+  const [head, tail] = splitForEllipsis(shown);
+  const parts = [
+    ['name-mark', mark],
+    ['name-head', head],
+    ['name-tail', tail],
+  ] as const;
   return element(
     'bdi',
     { class: 'name', title: nameTitle(name) },
-    ...(prefix === '' ? [] : [element('span', { class: 'name-prefix', text: prefix })]),
-    ...(head === '' ? [] : [element('span', { class: 'name-head', text: head })]),
-    element('span', { class: 'name-tail', text: tail }),
+    ...parts.flatMap(([kind, text]) => (text === '' ? [] : [element('span', { class: kind, text })])),
   );
 }
 

@@ -50,8 +50,10 @@ function drawPlot<T extends ChartType, D>(config: ChartConfiguration<T, D>): HTM
   canvas.height = PLOT_HEIGHT;
   const still = { responsive: false, devicePixelRatio: DENSITY, animation: false } as const;
   // Chart.js types its options by chart type; these three are common to all types.
-  const options = { ...config.options, ...still } as NonNullable<ChartConfiguration<T, D>['options']>;
-  new Chart(canvas, { ...config, options });
+  const options = Object.assign({}, config.options, still) as NonNullable<
+    ChartConfiguration<T, D>['options']
+  >;
+  new Chart(canvas, Object.assign({}, config, { options }));
   return canvas;
 }
 

@@ -15,6 +15,8 @@ export interface SnapshotMarks {
 
 /** More bars than this leave no room for gaps between them. */
 const GAPLESS_BARS = 150;
+/** Of the band behind a selected bar. */
+const SELECTED_ALPHA = 0.18;
 /** Least width of the mark of a selected bar, in CSS pixels. */
 const MARK_WIDTH = 4;
 
@@ -85,15 +87,22 @@ function marksPlugin(marks: SnapshotMarks, theme: () => Theme): Plugin<'bar'> {
   return {
     id: 'marks',
     beforeDatasetsDraw(chart) {
-      const x = chart.scales['x'];
-      if (x === undefined || marks.cursor === undefined) return;
+      const x = chart.scales.x;
+      if (x === undefined) return;
       const { ctx, chartArea } = chart;
-      const [left, width] = column(x.getPixelForValue(marks.cursor), chart);
-      ctx.fillStyle = theme().cursor;
-      ctx.fillRect(left, chartArea.top, width, chartArea.bottom - chartArea.top);
+      const band = (index: number, colour: string, alpha: number) => {
+        const [left, width] = column(x.getPixelForValue(index), chart);
+        ctx.globalAlpha = alpha;
+        ctx.fillStyle = colour;
+        ctx.fillRect(left, chartArea.top, width, chartArea.bottom - chartArea.top);
+      };
+      ctx.save();
+      for (const [index, colour] of marks.selected) band(index, colour, SELECTED_ALPHA);
+      if (marks.cursor !== undefined) band(marks.cursor, theme().cursor, 1);
+      ctx.restore();
     },
     afterDatasetsDraw(chart) {
-      const x = chart.scales['x'];
+      const x = chart.scales.x;
       if (x === undefined) return;
       const { ctx, chartArea } = chart;
       for (const [index, colour] of marks.selected) {

@@ -2,6 +2,7 @@ import type { AuditState, LayerFacts } from '../model/audit';
 import { count, percent, rank, significant } from '../model/numbers';
 import { printable } from '../model/names';
 import { snapshot, snapshotLabels, type Snapshot } from '../model/snapshot';
+import { savedParameters } from '../model/savings';
 import type { SelectMode } from '../model/selection';
 import type { ViewState } from '../model/viewState';
 import type { Theme } from '../theme';
@@ -139,8 +140,8 @@ export class SnapshotView {
       ['most possible', theme.possible] as const,
     ];
     const signature = JSON.stringify(entries);
-    if (this.frame.legend.dataset['shown'] === signature) return;
-    this.frame.legend.dataset['shown'] = signature;
+    if (this.frame.legend.dataset.shown === signature) return;
+    this.frame.legend.dataset.shown = signature;
     this.frame.legend.replaceChildren(
       ...entries.map(([text, colour]) => {
         const swatch = element('span', { class: 'swatch' });
@@ -156,7 +157,7 @@ export class SnapshotView {
   }
 
   private indexAt(x: number): number | undefined {
-    const scale = this.chart?.scales['x'];
+    const scale = this.chart?.scales.x;
     const index = scale?.getValueForPixel(x);
     const area = this.chart?.chartArea;
     if (index === undefined || area === undefined || x < area.left || x > area.right) return undefined;
@@ -170,7 +171,11 @@ export class SnapshotView {
       this.marks.cursor = index;
       this.chart?.draw();
     }
-    this.hover.show(hoverContent(slot.name, slot.layer?.facts), clientX, clientY);
+    this.hover.show(
+      hoverContent(slot.name, slot.layer?.facts, this.state?.utilizedRanks.get(slot.name)),
+      clientX,
+      clientY,
+    );
   }
 
   private leave(): void {
@@ -185,7 +190,7 @@ export class SnapshotView {
     if (count === 0) return;
     this.position = moved(this.position, move, count);
     this.describe();
-    const x = this.chart?.scales['x']?.getPixelForValue(this.position) ?? 0;
+    const x = this.chart?.scales.x?.getPixelForValue(this.position) ?? 0;
     this.point(this.position, ...this.frame.toWindow(x));
   }
 
@@ -212,20 +217,34 @@ function spoken({ name, layer }: AuditState['slots'][number]): string {
   return `${printable(name)}, rank ${rank(facts.rank)} of ${count(facts.maxRank)}, ${percent(facts.utilization)}`;
 }
 
-function hoverContent(name: string, facts: LayerFacts | undefined): HoverContent {
+function hoverContent(
+  name: string,
+  facts: LayerFacts | undefined,
+  utilized: number | undefined,
+): HoverContent {
   if (facts === undefined) return { title: { name }, lines: [{ label: 'not computed yet', value: '' }] };
   const groups = facts.groups === undefined ? '' : `, ${facts.groups} groups`;
+  const { energyRanks: at } = facts;
+  const saved = savedParameters(facts);
   const lines = [
-    ['kind', `${printable(facts.kind)}${facts.trivialRank === true ? ', depthwise' : ''}`],
+    [
+      'kind',
+      `${printable(facts.kind)}${facts.trivialRank === true ? ', depthwise' : ''}, ${printable(facts.dtype)}`,
+    ],
     ['shape', `${facts.shape[0]} × ${facts.shape[1]}${groups}`],
+    ['parameters', count(facts.parameters)],
     ['rank', `${rank(facts.rank)} of ${count(facts.maxRank)} (${percent(facts.utilization)})`],
-    ['99 % of energy', rank(facts.energyRanks['0.99'])],
-    ['90 % of energy', rank(facts.energyRanks['0.9'])],
+    ['utilized rank', utilized === undefined ? '' : rank(utilized)],
+    ['for 90 · 95 · 99 · 99.9 %', [at['0.9'], at['0.95'], at['0.99'], at['0.999']].map(rank).join(' · ')],
     ['stable rank', significant(facts.stableRank)],
     ['effective rank', significant(facts.effectiveRank)],
-    ['spikes above random', rank(facts.spikes)],
-    ['σ₁', significant(facts.spectralNorm)],
-    ...(facts.tiedTo === undefined ? [] : [['tied to', printable(facts.tiedTo)]]),
-  ];
+    ['spikes above the random edge', rank(facts.spikes)],
+    [
+      'σ₁ · edge · ‖W‖F',
+      [facts.spectralNorm, facts.randomEdge, facts.frobeniusNorm].map(significant).join(' · '),
+    ],
+    ['low rank saves', saved === 0 ? '' : `${count(saved)} (${percent(saved / facts.parameters)})`],
+    ['tied to', facts.tiedTo === undefined ? '' : printable(facts.tiedTo)],
+  ].filter(([, value]) => value !== '');
   return { title: { name }, lines: lines.map(([label = '', value = '']) => ({ label, value })) };
 }

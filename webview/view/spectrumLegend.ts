@@ -6,7 +6,7 @@ import type { Theme } from '../theme';
 import { button } from '../toolkit';
 import { element } from './element';
 import { icon } from './icons';
-import { nameText, nameTitle } from './nameText';
+import { nameTitle, shortNameText } from './nameText';
 import type { Chosen } from './spectrumView';
 import { curveStyle } from './spectrumChart';
 
@@ -30,8 +30,8 @@ export class SpectrumLegend {
       ...[chosen.byHand, chosen.layers.length, view.spectrumView, theme.series],
       drawn.map(({ facts, spectrum }) => [facts.name, facts.rank, facts.spikes, spectrum.length]),
     ]);
-    if (this.place.dataset['shown'] === signature) return;
-    this.place.dataset['shown'] = signature;
+    if (this.place.dataset.shown === signature) return;
+    this.place.dataset.shown = signature;
     const entries = drawn.map((layer, i) => this.entry(layer, i, chosen.byHand, view, theme));
     this.place.replaceChildren(...entries, ...remarks(chosen));
   }
@@ -60,7 +60,7 @@ export class SpectrumLegend {
       { class: 'legend-layer' },
       ...[
         line,
-        nameText(name),
+        shortNameText(name),
         element('span', { class: 'legend-facts', text: readings(layer, view) }),
         copy,
       ],

@@ -134,7 +134,7 @@ export class SpectrumView {
 
   private indexAt(x: number): number | undefined {
     const area = this.chart?.chartArea;
-    const value = this.chart?.scales['x']?.getValueForPixel(x);
+    const value = this.chart?.scales.x?.getValueForPixel(x);
     if (area === undefined || value === undefined || x < area.left - 4 || x > area.right + 4)
       return undefined;
     return Math.max(0, Math.min(longest(this.layers) - 1, Math.round(value) - 1));
@@ -162,7 +162,7 @@ export class SpectrumView {
     if (this.layers.length === 0) return;
     this.position = moved(this.position, move, longest(this.layers));
     this.describe();
-    const x = this.chart?.scales['x']?.getPixelForValue(this.position + 1) ?? 0;
+    const x = this.chart?.scales.x?.getPixelForValue(this.position + 1) ?? 0;
     this.point(this.position, ...this.frame.toWindow(x));
   }
 
@@ -172,7 +172,8 @@ export class SpectrumView {
       if (index >= spectrum.length) return [];
       const value = energy ? energies(spectrum, 'linear')[index] : normalised(spectrum)[index];
       const colour = this.theme === undefined ? '' : curveStyle(this.theme, i).colour;
-      const text = energy ? `${((value ?? 0) * 100).toFixed(3)} %` : significant(value ?? 0);
+      const singular = `${significant(value ?? 0)} (σ ${significant(spectrum[index] ?? 0)})`;
+      const text = energy ? `${((value ?? 0) * 100).toFixed(3)} %` : singular;
       return [{ label: facts.name, value: text, colour, isName: true }];
     });
   }

@@ -17,7 +17,7 @@ import { NO_SELECTION, type SelectMode } from '../model/selection';
 import type { ViewState } from '../model/viewState';
 import { dropdown, textField, type ChoiceControl, type TextControl } from '../toolkit';
 import { element, setText } from './element';
-import { Grid } from './grid';
+import { Grid, type GridColumn } from './grid';
 import { layerColumns, skippedColumns, type LayerCells } from './layerColumns';
 import { Tabs } from './tabs';
 
@@ -39,6 +39,8 @@ export class TableSection {
   private colours: ReadonlyMap<string, string> = new Map();
   private rows: readonly TableRow[] = [];
   private rowsFrom: readonly unknown[] = [];
+  private names: readonly string[] = [];
+  private columnsFor: (names: readonly string[]) => GridColumn<TableRow>[] = () => [];
 
   constructor(
     private view: ViewState,
@@ -110,6 +112,10 @@ export class TableSection {
       this.rows = tableRows(state.slots, { filter, kind: view.kind, sort: view.sort, expanded });
       this.visibleNames = this.rows.flatMap((row) => (row.kind === 'layer' ? [row.name] : []));
     }
+    if (state.names !== this.names) {
+      this.names = state.names;
+      this.layers.setColumns(this.columnsFor(state.names));
+    }
     this.layers.setRows(this.rows, view.sort);
     const shown = layerCount(this.rows);
     setText(this.summary, filterWords(filter, shown, state.slots.length, view.selection.names.length));
@@ -135,8 +141,9 @@ export class TableSection {
         this.expand(name, expanded);
       },
     };
+    this.columnsFor = (names) => layerColumns(cells, names);
     return new Grid({
-      ...{ label: 'Layers', role: 'treegrid', columns: layerColumns(cells) },
+      ...{ label: 'Layers', role: 'treegrid', columns: this.columnsFor([]) },
       facts: (row) => ({
         selected: row.kind === 'layer' && this.view.selection.names.includes(row.name),
         pending: row.layer === undefined,

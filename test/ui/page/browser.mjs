@@ -32,7 +32,12 @@ export async function openPanel(
 
 export function tell(page, ...messages) {
   return page.evaluate((all) => {
-    for (const message of all) window.postMessage(message, '*');
+    for (const message of all) {
+      // Between test and page numbers travel as text; between host and page spectra are typed arrays.
+      for (const { layer } of message.layers ?? [])
+        layer.singularValues = new Float64Array(layer.singularValues);
+      window.postMessage(message, '*');
+    }
   }, messages);
 }
 
@@ -60,7 +65,19 @@ export function openedMessage(document) {
   };
 }
 
-export function layerMessage(document, from, to) {
+/** The finished document, as a host sends it: without spectra, which came with the layers. */
+export function doneMessage(document) {
+  const layers = document.layers.map(({ singularValues: _, ...layer }) => layer);
+  return { type: 'done', document: { ...document, layers } };
+}
+
+/** All that a host sends for a finished audit. */
+export function wholeAudit(document) {
+  const layers = layerMessage(document, 0, document.layers.length);
+  return [openedMessage(document), layers, doneMessage(document)];
+}
+
+export function layerMessage(document, from = 0, to = document.layers.length) {
   const layers = document.layers.slice(from, to).map((layer, i) => ({ index: from + i, layer }));
   return { type: 'layers', layers };
 }
