@@ -111,7 +111,7 @@ describe('a checkpoint in a real VS Code', { timeout: 300_000 }, () => {
       return selected.sort().join() === [first.name, second.name].sort().join();
     });
     const legend = panel.frame.getByRole('region', { name: 'Spectrum' });
-    for (const { name } of [first, second]) await legend.getByText(name).first().waitFor();
+    for (const { name } of [first, second]) await legend.getByTitle(name).first().waitFor();
     await workbench.screenshot('sample-two-selected');
   });
 

@@ -46,7 +46,8 @@ export class AuditPanel {
           cells: Object.fromEntries(
             [...row.querySelectorAll('[role=gridcell]')].map((cell) => [
               cell.dataset.column,
-              cell.textContent,
+              // A name may be shown without the keys that all share, or cut; its tooltip is whole.
+              cell.querySelector('.name')?.title ?? cell.textContent,
             ]),
           ),
         })),
@@ -55,7 +56,7 @@ export class AuditPanel {
   }
 
   row(name) {
-    return this.layers.getByRole('row').filter({ hasText: name }).first();
+    return this.layers.getByRole('row').filter({ has: this.frame.getByTitle(name, { exact: true }) });
   }
 
   /** A click on a column's head; the direction the table is sorted in then. */

@@ -66,6 +66,8 @@ export class Workbench {
    * @param options.vsix packaged extension to install
    * @param options.command title of a command of it: until the palette has it, a file would open as text
    * @param options.files files and folders copied into the workspace; ignored with `folder`
+   * @param options.fill makes more files in the folder it is given
+   * @param options.prepare is given the browser's context before a page is opened
    * @param options.folder opens this folder in place
    * @param options.settings user settings
    * @param options.viewport { width, height } in CSS pixels
@@ -84,11 +86,12 @@ export class Workbench {
         for (const file of files) {
           cpSync(file, path.join(workbench.folder, path.basename(file)), { recursive: true });
         }
+        options.fill?.(workbench.folder);
       }
       await installExtension(workbench.profile, vsix, edition);
       workbench.server = await startServer(workbench.profile, { edition, trust, env });
       workbench.browser = await launchChromium();
-      await workbench.#openPage(viewport ?? { width: 1280, height: 800 });
+      await workbench.#openPage(viewport ?? { width: 1280, height: 800 }, options.prepare);
       await workbench.#findInPalette('F1', `>${command}`, command);
       await workbench.page.keyboard.press('Escape');
       return workbench;
@@ -98,8 +101,9 @@ export class Workbench {
     }
   }
 
-  async #openPage(viewport) {
-    this.context = await this.browser.newContext({ viewport, acceptDownloads: true });
+  async #openPage(viewport, prepare) {
+    this.context = await this.browser.newContext({ viewport });
+    await prepare?.(this.context);
     this.console = new ConsoleWatch(this.context);
     this.page = await this.context.newPage();
     this.page.setDefaultTimeout(PATIENCE_MS);

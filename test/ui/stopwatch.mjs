@@ -9,8 +9,16 @@ function watch() {
   const mark = (name) => (marks[name] ??= Date.now());
   window.addEventListener('pointerdown', () => (marks.click = Date.now()), { capture: true });
   const text = (selector) => document.querySelector(selector)?.textContent ?? '';
+  let last;
+  const count = (now) => {
+    if (marks.header !== undefined && last !== undefined) frames.push(now - last);
+    last = now;
+    if (marks.done === undefined) requestAnimationFrame(count);
+  };
   const look = () => {
     if (document.body?.dataset.resource === undefined) return;
+    // Only now: a request made before the webview fills its document is forgotten.
+    if (marks.page === undefined) requestAnimationFrame(count);
     mark('page');
     if (/\(\d/.test(text('#tab-layers'))) mark('header');
     if (/\d/.test(text('.card-value'))) mark('firstLayer');
@@ -20,13 +28,6 @@ function watch() {
     }
   };
   const timer = setInterval(look, 4);
-  let last;
-  const count = (now) => {
-    if (marks.firstLayer !== undefined && last !== undefined) frames.push(now - last);
-    last = now;
-    if (marks.done === undefined) requestAnimationFrame(count);
-  };
-  requestAnimationFrame(count);
 }
 
 /** Before the pages to watch are opened. */

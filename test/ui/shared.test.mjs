@@ -1,0 +1,73 @@
+// Every file of the shared data folder, checkpoint or not, good or hostile, through the editor.
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { AuditPanel } from './auditPanel.mjs';
+import { ROOT, Workbench } from './harness.mjs';
+import { engineProcesses } from './processes.mjs';
+
+const SHARED = path.join(process.env.RANKSCOPE_SHARED ?? path.join(ROOT, '../shared'), 'data');
+const PATIENCE_MS = 15 * 60_000;
+
+function everyFile(folder) {
+  return readdirSync(folder, { recursive: true })
+    .filter((name) => statSync(path.join(folder, name)).isFile())
+    .sort();
+}
+
+const missing = !existsSync(SHARED);
+if (missing && process.env.RANKSCOPE_REQUIRE_SHARED === '1') throw new Error(`${SHARED} is missing`);
+
+describe(
+  'every file of the shared data',
+  { skip: missing && `${SHARED} is missing`, timeout: PATIENCE_MS },
+  () => {
+    /** @type {Workbench} */
+    let workbench;
+
+    before(async () => {
+      workbench = await Workbench.open({
+        folder: SHARED,
+        // Also files that nobody would open as a checkpoint.
+        settings: { 'workbench.editorAssociations': { '*': 'rankscope.audit' } },
+      });
+    });
+    after(async () => {
+      await workbench?.screenshot('last-shared');
+      await workbench?.close();
+    });
+
+    it('gives a panel, or a reason in the panel; nothing stops', async (test) => {
+      const outcomes = [];
+      let engine;
+      for (const file of everyFile(SHARED)) {
+        outcomes.push(await openFile(workbench, file));
+        const engines = engineProcesses(workbench.server.pid).map(({ pid }) => pid);
+        assert.equal(engines.length, 1, `${file}: the engine runs`);
+        engine ??= engines[0];
+        assert.equal(engines[0], engine, `${file}: the engine was not started again`);
+        assert.deepEqual(workbench.console.take(), [], file);
+      }
+      const failed = outcomes.filter(({ outcome }) => outcome === 'failed');
+      test.diagnostic(
+        `${outcomes.length} files: ${outcomes.length - failed.length} audited, ${failed.length} refused`,
+      );
+      for (const { file, reason } of failed) {
+        assert.match(reason, /^The audit failed\. \S.{10,}/, `${file}: ${reason}`);
+        assert.ok(!reason.includes('\n'), `${file}: one line`);
+        assert.ok(!/undefined|\[object| {4}at /.test(reason), `${file}: ${reason}`);
+      }
+      assert.ok(outcomes.length > failed.length, 'some are checkpoints');
+    });
+  },
+);
+
+async function openFile(workbench, file) {
+  await workbench.quickOpen(file);
+  const panel = await AuditPanel.of(workbench, file);
+  const outcome = await panel.outcome(120_000);
+  const reason =
+    outcome === 'failed' ? (await panel.failure.locator('.message-text').textContent()).trim() : '';
+  return { file, outcome, reason };
+}
