@@ -41,8 +41,8 @@ export function makeProfile(settings = {}) {
   return profile;
 }
 
-/** Adds user settings; a running workbench notices. */
-export function changeSettings(profile, settings) {
+/** Adds user settings. */
+function changeSettings(profile, settings) {
   Object.assign(profile.settings, settings);
   const text = JSON.stringify(profile.settings, null, 2);
   // A web workbench keeps user settings with the server, under the data folder.

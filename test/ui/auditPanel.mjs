@@ -28,11 +28,15 @@ export class AuditPanel {
     return eventually('the end of the audit', () => this.#phase(), milliseconds);
   }
 
-  async #phase() {
-    if (await this.failure.isVisible()) return 'failed';
-    if (/^Cancelled/.test(await this.status.textContent())) return 'cancelled';
-    // How many tensors were skipped is known when all is done.
-    return /\(\d/.test(await this.frame.getByRole('tab', { name: 'Skipped' }).textContent()) && 'done';
+  #phase() {
+    // In one look: the page may go from one phase to the next between two.
+    return this.frame.locator('body').evaluate((body) => {
+      const text = (selector) => body.querySelector(selector)?.textContent ?? '';
+      if (body.querySelector('[role=alert]') !== null) return 'failed';
+      if (text('.progress-text').startsWith('Cancelled')) return 'cancelled';
+      // How many tensors were skipped is known when all is done.
+      return /\(\d/.test(text('#tab-skipped')) && 'done';
+    });
   }
 
   /** Rows in sight, from the top, each a record of column to text. */

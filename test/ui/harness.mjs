@@ -25,6 +25,8 @@ const KNOWN_COMMAND = 'Rankscope: Audit Ranks';
 const PATIENCE_MS = 30_000;
 /** How long one try of the command palette may take. */
 const PALETTE_TRY_MS = 1_500;
+/** A chart's or a control's transition takes a quarter of a second, a toast of the panel four. */
+const SETTLES_MS = 4_500;
 /** The file dialog looks up every path that is typed, and may rewrite it. */
 const DIALOG_SETTLES_MS = 400;
 
@@ -59,6 +61,10 @@ export async function eventually(what, probe, milliseconds = PATIENCE_MS) {
     if (performance.now() > end) throw new Error(`${what}: not within ${milliseconds / 1000} s`);
     await sleep(50);
   }
+}
+
+function escaped(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
 export class Workbench {
@@ -164,7 +170,12 @@ export class Workbench {
 
   /** Opens a file of the workspace by Quick Open, in its default editor. */
   async quickOpen(file) {
-    const row = await this.#findInPalette('Control+P', file, path.basename(file));
+    const { base, dir } = path.parse(file);
+    // A file of the same name in another folder, or one opened lately, may come first in the list.
+    const exactly = new RegExp(
+      `^\\s*${escaped(base)}\\s*${escaped(dir)}\\s*(recently opened|file results)?\\s*$`,
+    );
+    const row = await this.#findInPalette('Control+P', file, exactly);
     await row.click();
   }
 
@@ -229,6 +240,23 @@ export class Workbench {
       .contentFrame()
       .locator('iframe#active-frame')
       .contentFrame();
+  }
+
+  /** @param label as the list of themes has it, such as Dark Modern */
+  async chooseTheme(label) {
+    await this.runCommand('Preferences: Color Theme');
+    const input = this.page.locator('.quick-input-widget input.input');
+    await input.fill(label);
+    // The first of a kind also carries the kind's heading, behind the label.
+    const start = new RegExp(`^\\s*${escaped(label)}`);
+    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: start }).first().click();
+    await input.waitFor({ state: 'hidden' });
+  }
+
+  /** Until nothing moves: the pointer is out of the way, hovers and transitions have ended. */
+  async settled() {
+    await this.page.mouse.move(0, 0);
+    await sleep(SETTLES_MS);
   }
 
   async screenshot(name) {

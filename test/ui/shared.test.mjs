@@ -42,6 +42,7 @@ describe(
       const outcomes = [];
       let engine;
       for (const file of everyFile(SHARED)) {
+        test.diagnostic(file);
         outcomes.push(await openFile(workbench, file));
         const engines = engineProcesses(workbench.server.pid).map(({ pid }) => pid);
         assert.equal(engines.length, 1, `${file}: the engine runs`);
