@@ -98,7 +98,7 @@ export class Panel {
     );
     this.tables = new TableSection(this.view, { change, copySnippet }, choose);
     const plots = element('div', { class: 'plots' }, this.snapshot.element, this.spectrum.element);
-    this.content = element('div', { class: 'content' }, this.cards.element, plots, this.tables.element);
+    this.content = element('div', { class: 'results' }, this.cards.element, plots, this.tables.element);
     this.page.append(this.header.element, this.messages.element, this.content);
   }
 

@@ -41,12 +41,13 @@ export interface ButtonLook {
 
 export function button(content: string | Node, onClick: () => void, look: ButtonLook = {}): HTMLElement {
   const element = control('vscode-button');
-  element.appearance = look.appearance ?? 'secondary';
-  element.append(content);
+  // The label first: an icon button without one names itself.
   if (look.label !== undefined) {
-    element.ariaLabel = look.label;
+    element.setAttribute('aria-label', look.label);
     element.title = look.label;
   }
+  element.appearance = look.appearance ?? 'secondary';
+  element.append(content);
   element.addEventListener('click', onClick);
   return element;
 }
@@ -64,7 +65,8 @@ export function textField(
 ): TextControl {
   const element = control('vscode-text-field');
   element.placeholder = look.placeholder;
-  element.ariaLabel = look.label;
+  // Its content is its label, for screen readers too; the style sheet hides what the placeholder says anyway.
+  element.textContent = look.label;
   element.setAttribute('value', look.value);
   element.addEventListener('input', () => {
     onInput(element.value);
@@ -98,7 +100,7 @@ export interface ChoiceControl {
 
 export function dropdown(label: string, onChange: (value: string) => void): ChoiceControl {
   const element = control('vscode-dropdown');
-  element.ariaLabel = label;
+  element.setAttribute('aria-label', label);
   let shown = '';
   element.addEventListener('change', () => {
     onChange(element.value);

@@ -45,7 +45,7 @@ export interface GridOptions<Row> {
 /** CSS pixels; `--row-height` in grid.css. */
 const ROW_HEIGHT = 24;
 /** Rows kept beyond either edge, so that a fast scroll meets drawn rows. */
-const OVERSCAN = 8;
+const OVERSCAN = 4;
 
 let grids = 0;
 

@@ -35,67 +35,97 @@ export function layerColumns(cells: LayerCells, names: readonly string[]): GridC
 }
 
 function nameCell(cells: LayerCells): Pick<GridColumn<TableRow>, 'paint' | 'stamp'> {
+  const drawn = new WeakMap<HTMLElement, NameCell>();
   return {
     stamp: (row) => {
       const state =
-        row.kind === 'layer' ? [row.expanded, cells.colourOf(row.name), row.layer !== undefined] : ['part'];
-      return JSON.stringify([row.key, ...state]);
+        row.kind === 'layer' ? [row.expanded, cells.colourOf(row.name), row.layer === undefined] : [];
+      return `${row.key}\u0000${state.join()}`;
     },
     paint: (cell, row) => {
-      const swatch = element('span', { class: 'swatch' });
-      const colour = row.kind === 'layer' ? cells.colourOf(row.name) : undefined;
-      if (colour === undefined) swatch.classList.add('empty');
-      else swatch.style.background = colour;
-      const text = row.kind === 'layer' ? shortNameText(row.name) : nameText(row.name);
-      cell.replaceChildren(swatch, ...twist(row, cells), text, ...copyButton(row, cells));
+      let parts = drawn.get(cell);
+      if (parts === undefined) {
+        parts = new NameCell(cell, cells);
+        drawn.set(cell, parts);
+      }
+      parts.show(row);
     },
   };
 }
 
-/** Shows and hides a layer's parts. Not a stop of the tab key: arrow keys do the same on the row. */
-function twist(row: TableRow, cells: LayerCells): HTMLElement[] {
-  if (row.kind === 'part' || row.expanded === undefined) return [];
-  const { name, expanded } = row;
-  const says = `${expanded ? 'Hide' : 'Show'} the parts of this layer`;
-  const act = () => {
-    cells.expand(name, !expanded);
-  };
-  return [rowButton('twist', says, expanded ? 'chevronDown' : 'chevronRight', act)];
+/** Swatch, twist, name and copy button: made once for a cell, then shown for one row after another. */
+class NameCell {
+  private readonly swatch = element('span', { class: 'swatch' });
+  private readonly twist: HTMLButtonElement;
+  private readonly copy: HTMLButtonElement;
+  private row: TableRow | undefined;
+
+  /** The buttons are no stops of the tab key: arrow keys open a row, and the spectrum's legend copies. */
+  constructor(
+    private readonly cell: HTMLElement,
+    private readonly cells: LayerCells,
+  ) {
+    this.twist = rowButton('twist', () => {
+      if (this.row?.kind === 'layer') cells.expand(this.row.name, this.row.expanded !== true);
+    });
+    this.copy = rowButton('copy', () => {
+      if (this.row !== undefined) cells.copySnippet(this.row.name);
+    });
+    this.copy.append(icon('copy'));
+  }
+
+  show(row: TableRow): void {
+    this.row = row;
+    const isLayer = row.kind === 'layer';
+    const colour = isLayer ? this.cells.colourOf(row.name) : undefined;
+    this.swatch.style.background = colour ?? '';
+    const name = isLayer ? shortNameText(row.name) : nameText(row.name);
+    const buttons = isLayer && row.layer !== undefined ? [this.copy] : [];
+    label(this.copy, `Copy ${nameTitle(row.name)} as Python`);
+    this.cell.replaceChildren(this.swatch, ...this.twistOf(row), name, ...buttons);
+  }
+
+  private twistOf(row: TableRow): HTMLElement[] {
+    if (row.kind === 'part' || row.expanded === undefined) return [];
+    label(this.twist, `${row.expanded ? 'Hide' : 'Show'} the parts of this layer`);
+    this.twist.replaceChildren(icon(row.expanded ? 'chevronDown' : 'chevronRight'));
+    return [this.twist];
+  }
 }
 
-/** Not a stop of the tab key: the spectrum's legend has the same button for every selected layer. */
-function copyButton(row: TableRow, cells: LayerCells): HTMLElement[] {
-  if (row.kind === 'part' || row.layer === undefined) return [];
-  const act = () => {
-    cells.copySnippet(row.name);
-  };
-  return [rowButton('copy', `Copy ${nameTitle(row.name)} as Python`, 'copy', act)];
-}
-
-function rowButton(
-  kind: string,
-  says: string,
-  picture: 'chevronDown' | 'chevronRight' | 'copy',
-  act: () => void,
-) {
-  const attributes = { type: 'button', tabindex: '-1', 'aria-label': says };
-  const made = element('button', { class: `row-button ${kind}`, title: says, attributes }, icon(picture));
+function rowButton(kind: string, act: () => void): HTMLButtonElement {
+  const made = element('button', {
+    class: `row-button ${kind}`,
+    attributes: { type: 'button', tabindex: '-1' },
+  });
   made.addEventListener('click', act);
   return made;
 }
 
+function label(button: HTMLButtonElement, text: string): void {
+  button.title = text;
+  button.setAttribute('aria-label', text);
+}
+
 function utilizationCell({ text }: Column): Pick<GridColumn<TableRow>, 'paint'> {
+  const drawn = new WeakMap<
+    HTMLElement,
+    { readonly bar: HTMLElement; readonly words: HTMLElement; readonly track: HTMLElement }
+  >();
   return {
     paint: (cell, row) => {
-      const share = measured(row)?.utilization;
-      if (share === undefined) {
-        cell.textContent = '·';
-        return;
+      let parts = drawn.get(cell);
+      if (parts === undefined) {
+        const bar = element('span', { class: 'bar' });
+        const track = element('span', { class: 'bar-track', attributes: { 'aria-hidden': 'true' } }, bar);
+        parts = { bar, track, words: element('span', { class: 'bar-text' }) };
+        cell.append(track, parts.words);
+        drawn.set(cell, parts);
       }
-      const bar = element('span', { class: 'bar' });
-      bar.style.transform = `scaleX(${share})`;
-      const track = element('span', { class: 'bar-track', attributes: { 'aria-hidden': 'true' } }, bar);
-      cell.replaceChildren(track, element('span', { class: 'bar-text', text: text(row) ?? '' }));
+      const share = measured(row)?.utilization;
+      parts.track.hidden = share === undefined;
+      parts.bar.style.transform = `scaleX(${share ?? 0})`;
+      parts.words.textContent = text(row) ?? '·';
     },
   };
 }

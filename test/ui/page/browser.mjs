@@ -1,4 +1,5 @@
 // A page of the panel in Chromium, and what a test says to it.
+/* global window, requestAnimationFrame */
 import { chromium } from 'playwright-core';
 
 const FLAGS = [
@@ -19,6 +20,7 @@ export async function openPanel(
   { theme = 'vscode-dark', width = 1280, height = 900, ...rest } = {},
 ) {
   const context = await browser.newContext({ viewport: { width, height }, ...rest });
+  context.setDefaultTimeout(10_000);
   const page = await context.newPage();
   const problems = [];
   page.on('console', (message) => {
@@ -67,7 +69,7 @@ export function openedMessage(document) {
 
 /** The finished document, as a host sends it: without spectra, which came with the layers. */
 export function doneMessage(document) {
-  const layers = document.layers.map(({ singularValues: _, ...layer }) => layer);
+  const layers = document.layers.map((layer) => ({ ...layer, singularValues: undefined }));
   return { type: 'done', document: { ...document, layers } };
 }
 

@@ -1,4 +1,5 @@
 // Stands in for VS Code around the page: its API for webviews, with what the page says kept for the test to read.
+/* global window, document, sessionStorage, structuredClone */
 'use strict';
 (() => {
   const STATE = 'rankscope-test-state';
