@@ -1,5 +1,5 @@
 // The panel's page in a real browser, under the policy that the extension sets, fed with audits made here.
-/* global document, window, requestAnimationFrame, getComputedStyle */
+/* global document, window, requestAnimationFrame, PerformanceObserver */
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, describe, it } from 'node:test';

@@ -67,6 +67,7 @@ describe('names from strangers', () => {
   it('keep their last two keys whole in a narrow cell', () => {
     assert.deepEqual(splitForEllipsis('model.layers.0.attn.weight'), ['model.layers.0', '.attn.weight']);
     assert.deepEqual(splitForEllipsis('weight'), ['', 'weight']);
+    assert.deepEqual(splitForEllipsis('0.q_proj.weight'), ['', '0.q_proj.weight']);
     const [head, tail] = splitForEllipsis('x'.repeat(500));
     assert.equal(head + tail, 'x'.repeat(500));
     assert.ok(tail.length < 40);

@@ -28,9 +28,11 @@ export function splitForEllipsis(name: string): readonly [head: string, tail: st
   const last = name.lastIndexOf('.');
   const previous = last > 0 ? name.lastIndexOf('.', last - 1) : -1;
   const at = Math.max(previous, name.length - MAX_TAIL);
-  return at <= 0 ? ['', name] : [name.slice(0, at), name.slice(at)];
+  // A head this short has nothing to give: an ellipsis would take as much.
+  return at <= MIN_HEAD ? ['', name] : [name.slice(0, at), name.slice(at)];
 }
 
+const MIN_HEAD = 2;
 /** A tail longer than this would push the head out of a cell of the usual width. */
 const MAX_TAIL = 22;
 

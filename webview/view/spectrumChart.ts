@@ -119,7 +119,7 @@ function yAxis(curves: readonly Curve[], look: SpectrumLook, theme: Theme) {
     ...{ type: 'logarithmic' as const, min, max, reverse: energy },
     ticks: { ...ticks, callback: (value: number | string) => powerLabel(Number(value), energy) },
     afterBuildTicks: (scale: { ticks: Tick[] }) => {
-      scale.ticks = powersOfTen(min, max).map((value) => ({ value }));
+      scale.ticks = logTicks(min, max).map((value) => ({ value }));
     },
   };
 }
@@ -129,7 +129,7 @@ function axisTitle({ view, scale }: SpectrumLook): string {
   return scale === 'log' ? 'energy held (nines)' : 'energy held';
 }
 
-/** Whole powers of ten around the curves and their edges. */
+/** From a round number below the curves to a little above the highest of their edges. */
 function valueRange(curves: readonly Curve[]): { readonly min: number; readonly max: number } {
   let [min, max] = [0.1, 1];
   for (const { points, edge = 1 } of curves) {
@@ -137,7 +137,24 @@ function valueRange(curves: readonly Curve[]): { readonly min: number; readonly 
     min = Math.min(min, last, edge);
     max = Math.max(max, edge);
   }
-  return { min: 10 ** Math.floor(Math.log10(Math.max(min, LOG_FLOOR.values))), max: max > 1 ? max * 1.1 : 1 };
+  return { min: roundBelow(Math.max(min, LOG_FLOOR.values)), max: max > 1 ? max * 1.1 : 1 };
+}
+
+/** Fewer decades than this are divided by 1, 2 and 5. */
+const FEW_DECADES = 1.8;
+
+/** The largest of 1, 2, 5 (a power of ten over many decades) times a power of ten that is no larger. */
+function roundBelow(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  if (-Math.log10(value) >= FEW_DECADES) return power;
+  return power * ([5, 2].find((factor) => factor * power <= value) ?? 1);
+}
+
+function logTicks(min: number, max: number): number[] {
+  if (Math.log10(max / min) >= FEW_DECADES) return powersOfTen(min, max);
+  const decades = powersOfTen(10 ** Math.floor(Math.log10(min)), max);
+  const all = decades.flatMap((power) => [power, 2 * power, 5 * power]);
+  return all.filter((value) => value >= min * (1 - 1e-9) && value <= max * (1 + 1e-9));
 }
 
 function powersOfTen(min: number, max: number): number[] {
