@@ -9,6 +9,7 @@ import { engineProcesses } from './processes.mjs';
 
 const SHARED = path.join(process.env.RANKSCOPE_SHARED ?? path.join(ROOT, '../shared'), 'data');
 const PATIENCE_MS = 15 * 60_000;
+const AUDIT_MS = 120_000;
 
 function everyFile(folder) {
   return readdirSync(folder, { recursive: true })
@@ -30,7 +31,11 @@ describe(
       workbench = await Workbench.open({
         folder: SHARED,
         // Also files that nobody would open as a checkpoint.
-        settings: { 'workbench.editorAssociations': { '*': 'rankscope.audit' } },
+        settings: {
+          'workbench.editorAssociations': { '*': 'rankscope.audit' },
+          // Each takes the place of the one before.
+          'workbench.editor.enablePreviewFromQuickOpen': true,
+        },
       });
     });
     after(async () => {
@@ -42,7 +47,6 @@ describe(
       const outcomes = [];
       let engine;
       for (const file of everyFile(SHARED)) {
-        test.diagnostic(file);
         outcomes.push(await openFile(workbench, file));
         const engines = engineProcesses(workbench.server.pid).map(({ pid }) => pid);
         assert.equal(engines.length, 1, `${file}: the engine runs`);
@@ -65,10 +69,13 @@ describe(
 );
 
 async function openFile(workbench, file) {
-  await workbench.quickOpen(file);
-  const panel = await AuditPanel.of(workbench, file);
-  const outcome = await panel.outcome(120_000);
-  const reason =
-    outcome === 'failed' ? (await panel.failure.locator('.message-text').textContent()).trim() : '';
-  return { file, outcome, reason };
+  try {
+    await workbench.quickOpen(file);
+    const panel = await AuditPanel.of(workbench, file);
+    const outcome = await panel.outcome(AUDIT_MS);
+    const message = panel.failure.locator('.message-text');
+    return { file, outcome, reason: outcome === 'failed' ? (await message.textContent()).trim() : '' };
+  } catch (error) {
+    throw new Error(`${file}: ${error.message}`, { cause: error });
+  }
 }
