@@ -1,7 +1,7 @@
 // Builds everything into dist/: kernels (AssemblyScript → wasm), CLI, engine, worker, extension host, tests.
 //   node esbuild.mjs [--tests] [--production] [--quiet]
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -76,6 +76,8 @@ async function buildNode() {
       RANKSCOPE_VERSION: JSON.stringify(require(path.join(root, 'package.json')).version),
     },
   });
+  // npx runs the file itself, by its first line.
+  chmodSync(path.join(root, 'dist/cli.js'), 0o755);
   say(entries.map(([name]) => `dist/${name}.js`).join('\n'));
   return metafile;
 }

@@ -44,7 +44,7 @@ const AUDIT_OPTIONS = {
   spectra: { type: 'boolean' },
   sha256: { type: 'boolean' },
   sort: { type: 'string' },
-  layers: { type: 'string' },
+  layers: { type: 'string', multiple: true },
   groups: { type: 'string', multiple: true },
   backend: { type: 'string' },
   threads: { type: 'string' },
@@ -72,6 +72,7 @@ export function parseCommand(argv: readonly string[]): Command {
       return { kind: 'help', topic: 'general' };
     case '--version':
     case '-v':
+    case '-V':
       return { kind: 'version' };
     case 'audit':
       return parseAudit(rest);
@@ -113,7 +114,7 @@ function parseAudit(argv: readonly string[]): Command {
       groups: (values.groups ?? []).map(parseGroups),
       cache: values['no-cache'] !== true,
       ...(values.json !== undefined && { json: values.json }),
-      ...(values.layers !== undefined && { layers: parsePattern('--layers', values.layers) }),
+      ...(values.layers !== undefined && { layers: parseAlternatives('--layers', values.layers) }),
       ...(values.backend !== undefined && {
         backend: oneOf('--backend', values.backend, [...BACKEND_NAMES, 'auto']),
       }),
@@ -163,6 +164,13 @@ function parsePattern(flag: string, source: string): RegExp {
     const reason = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, '') : '';
     throw new UsageError(`${flag} is no regular expression: ${printable(reason)}`);
   }
+}
+
+/** One pattern that matches where any of several does. */
+function parseAlternatives(flag: string, sources: readonly string[]): RegExp {
+  const [first, ...others] = sources.map((source) => parsePattern(flag, source));
+  if (first !== undefined && others.length === 0) return first;
+  return parsePattern(flag, sources.map((source) => `(?:${source})`).join('|'));
 }
 
 function parseGroups(text: string): DeclaredGroups {

@@ -44,6 +44,7 @@ export async function runAudit(
   const { files, failed } = await expandInputs(options.inputs, streams);
   refuseToOverwrite(options.json, files);
   const { documents, failures } = await auditAll(options, files, streams, signal);
+  complainOfIdleOptions(options, documents, streams);
   if (documents.length > 0) deliverJson(options, documents, files.length, streams);
   if (failed + failures > 0) return 1;
   return holdsGate(options.failUnder, documents, streams) ? 0 : 3;
@@ -112,6 +113,21 @@ async function expandInputs(
     }
   }
   return { files, failed };
+}
+
+/** Patterns that match nothing are slips more often than wishes. */
+function complainOfIdleOptions(
+  { layers, groups }: AuditArguments,
+  documents: readonly AuditDocument[],
+  { complain }: Streams,
+): void {
+  if (documents.length === 0) return;
+  const found = documents.flatMap((document) => document.layers);
+  if (layers !== undefined && found.length === 0)
+    complain(`no layer's name matches --layers ${printable(layers.source)}`);
+  for (const { pattern } of groups)
+    if (!found.some(({ name }) => pattern.test(name)))
+      complain(`no layer's name matches --groups ${printable(pattern.source)}`);
 }
 
 /** An input file is never written to. */

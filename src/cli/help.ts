@@ -33,7 +33,7 @@ Output
                        with the most
 
 Work
-  --layers <regex>     only layers whose name matches
+  --layers <regex>     only layers whose name matches; may be repeated
   --groups <regex=n>   convolutions whose name matches have n groups (files of
                        plain weights do not tell); may be repeated
   --backend <name>     what computes (default: the best there is)

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { printable } from '../checkpoint/errors';
 import { cacheDirectory, clearCache } from '../engine/cache';
 import { TOOL } from '../engine/version';
@@ -37,7 +38,12 @@ async function auditWithTerminal(options: AuditArguments): Promise<number> {
   const endProgress = () => {
     progress.erase();
   };
-  endQuietlyWhenNobodyReads(options.json !== undefined && options.json !== '-', endProgress);
+  onOutputFailure = (error) => {
+    // `rankscope audit … | head`: the reader has seen enough, which is no failure; a file still to be written is.
+    if (error.code === 'EPIPE' && options.json !== undefined && options.json !== '-') return;
+    endProgress();
+    endAfterOutputFailure(error);
+  };
   const signal = abortOnSignals(endProgress);
   try {
     const streams = {
@@ -53,14 +59,14 @@ async function auditWithTerminal(options: AuditArguments): Promise<number> {
   }
 }
 
-/** `rankscope audit … | head`: the reader has seen enough, which is no failure; a file still to be written is. */
-function endQuietlyWhenNobodyReads(writesFile: boolean, restoreTerminal: () => void): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    if (writesFile) return;
-    restoreTerminal();
-    process.exit(0);
-  });
+/** What to do when stdout cannot be written to; a command may have more to say. */
+let onOutputFailure: (error: NodeJS.ErrnoException) => void = endAfterOutputFailure;
+
+/** Nobody reading any more is quiet; a full disk is a failure in one line. */
+function endAfterOutputFailure(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(0);
+  complain(`cannot write the output: ${printable(error.message)}`);
+  process.exit(FAILED);
 }
 
 function print(text: string): void {
@@ -80,6 +86,12 @@ function exitCodeOf(error: unknown): number {
   complain(printable(message.split('\n', 1)[0] ?? message));
   return error instanceof UsageError ? WRONG_USAGE : FAILED;
 }
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  onOutputFailure(error);
+});
+// Nobody is left to tell.
+process.stderr.on('error', () => undefined);
 
 // The code is set, not exited with: what was written to a pipe still has to be taken by its reader.
 run(process.argv.slice(2)).then(

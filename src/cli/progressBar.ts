@@ -12,9 +12,12 @@ const HIDE_CURSOR = '\u001b[?25l';
 const SHOW_CURSOR = '\u001b[?25h';
 const ERASE_LINE = '\r\u001b[2K';
 
-/** One line of a running job, no wider than the display less the last column, where some terminals wrap. */
+/** Left free at the end of the line: the last column, where some terminals wrap, and the `^C` that they echo. */
+const FREE_COLUMNS = 4;
+
+/** One line of a running job, a little narrower than the display. */
 export function renderProgress(progress: Progress, display: Display): string {
-  const width = (display.width ?? 80) - 1;
+  const width = (display.width ?? 80) - FREE_COLUMNS;
   const share = `${String(Math.floor(progress.fraction * 100)).padStart(3)} %`;
   const left = progress.secondsLeft === undefined ? '' : `  ${clock(progress.secondsLeft)} left`;
   const counted = `  ${progress.done}/${progress.total} layers`;
@@ -42,7 +45,7 @@ export class ProgressBar {
     const now = this.now();
     if (now - this.#drawnAt < MIN_MILLISECONDS_BETWEEN_DRAWINGS) return;
     this.#drawnAt = now;
-    const line = pad(renderProgress(progress, this.display), this.display.width - 1, 'left');
+    const line = pad(renderProgress(progress, this.display), this.display.width - FREE_COLUMNS, 'left');
     // Overwriting flickers less than erasing first.
     this.stream.write(`${this.#isDrawn ? '\r' : HIDE_CURSOR + ERASE_LINE}${line}`);
     this.#isDrawn = true;

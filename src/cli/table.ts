@@ -139,12 +139,13 @@ interface Laid {
 }
 
 function renderRows(rows: readonly Row[], display: Display): string[] {
-  const names = rows.map(nameCell);
-  const longest = Math.max(...names.map(textWidth), 'LAYER'.length);
+  const whole = rows.map(nameCell);
+  const longest = longestOf(whole);
   const columns = fittingColumns(rows, longest, display);
   const used = columns.reduce((sum, { width }) => sum + GAP.length + width, 0);
-  const nameWidth =
-    display.width === undefined ? longest : Math.min(longest, Math.max(SHORTEST_NAME, display.width - used));
+  const room = display.width === undefined ? longest : Math.max(SHORTEST_NAME, display.width - used);
+  const names = longest <= room ? whole : withoutCommonBeginning(rows, whole, display);
+  const nameWidth = Math.min(longestOf(names), room);
   const header = ['LAYER', ...columns.map(({ column }) => column.header)];
   const headerCells = header.map((text, i) => {
     const laid = columns[i - 1];
@@ -160,6 +161,21 @@ function renderRows(rows: readonly Row[], display: Display): string[] {
       return [name, ...cells].join(GAP);
     }),
   ];
+}
+
+function longestOf(names: readonly string[]): number {
+  return names.reduce((longest, name) => Math.max(longest, textWidth(name)), 'LAYER'.length);
+}
+
+/** Names without the path that all layers begin with, which tells none from another. */
+function withoutCommonBeginning(rows: readonly Row[], names: readonly string[], display: Display): string[] {
+  const layers = names.filter((_, i) => rows[i]?.part === undefined);
+  const [first = ''] = layers;
+  let common = 0;
+  while (layers.every((name) => name[common] === first[common]) && common < first.length) common++;
+  const cut = first.slice(0, common).lastIndexOf('.') + 1;
+  const mark = display.unicode ? '…' : '..';
+  return names.map((name, i) => (rows[i]?.part === undefined && cut > 1 ? mark + name.slice(cut) : name));
 }
 
 function nameCell({ layer, part }: Row): string {

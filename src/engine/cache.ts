@@ -46,7 +46,10 @@ export function cacheDirectory(): string {
   if (process.platform === 'darwin') return path.join(homedir(), 'Library', 'Caches', 'rankscope');
   if (process.platform === 'win32')
     return path.join(env.LOCALAPPDATA ?? path.join(homedir(), 'AppData', 'Local'), 'rankscope', 'cache');
-  return path.join(env.XDG_CACHE_HOME ?? path.join(homedir(), '.cache'), 'rankscope');
+  // The XDG specification: a relative path there is to be ignored.
+  const xdg = env.XDG_CACHE_HOME;
+  const base = xdg !== undefined && path.isAbsolute(xdg) ? xdg : path.join(homedir(), '.cache');
+  return path.join(base, 'rankscope');
 }
 
 /** Removes everything the cache holds (and nothing else that may lie in its folder). */
@@ -201,12 +204,31 @@ async function readDigests(memo: string, stamp: string): Promise<Map<string, str
 async function writeAtomically(file: string, contents: Uint8Array | string): Promise<void> {
   const temporary = `${file}.${randomUUID()}.tmp`;
   try {
-    await mkdir(path.dirname(file), { recursive: true });
+    await ensureFolder(path.dirname(file));
     await writeFile(temporary, contents);
     await rename(temporary, file);
   } catch {
     // A full disk or a read-only home costs the next audit its time, not this one its result.
     await rm(temporary, { force: true }).catch(() => undefined);
+  }
+}
+
+/**
+ * Makes a folder and those above it. Not `mkdir`'s own recursive mode: on file systems that answer "no such file" under
+ * a folder that exists (/proc, some automounters), Node 20 tries it for ever.
+ */
+async function ensureFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT' || path.dirname(folder) === folder) throw error;
+    await ensureFolder(path.dirname(folder));
+    await mkdir(folder).catch((again: unknown) => {
+      // Somebody else made it in between.
+      if (!(again instanceof Error && 'code' in again && again.code === 'EEXIST')) throw again;
+    });
   }
 }
 

@@ -39,11 +39,24 @@ describe('the summary', () => {
   it('says what a person wants to know', () => {
     assert.deepEqual(renderSummary(auditDocument(), piped), [
       // (12/16 + 10/64 + 10/10) / 3; the depthwise layer does not count.
-      'Mean layer utilization 63.5 % over 3 layers.',
+      'Mean layer utilization 63.5 % over 3 layers; outside it: 1 depthwise.',
       '2 layers would shrink as two low-rank layers each: 40,596 → 9,748 parameters (−76 %).',
       'Least used: layer3.2.conv2.weight, 15.6 % of its 64 dimensions.',
       '3 tensors skipped: 2 norm, 1 bias.',
     ]);
+  });
+  it('names what could not be analysed, and why', () => {
+    const bad = (i: number) => ({
+      name: `l${i}`,
+      shape: [2, 2],
+      dtype: 'float32',
+      reason: 'not finite: 1 NaN',
+    });
+    const document = { ...auditDocument([full]), skipped: [1, 2, 3, 4, 5].map(bad) };
+    assert.equal(
+      renderSummary(document, piped).at(-1),
+      'Could not be analysed: l1 (not finite: 1 NaN); l2 (not finite: 1 NaN); l3 (not finite: 1 NaN); and 2 more.',
+    );
   });
   it('does not call a small saving none', () => {
     const document = auditDocument([narrow]);
@@ -76,7 +89,7 @@ describe('the table', () => {
         'layer3.2.conv2.weight  conv  64×576  36,864  10/64  15.6 %   −83 %     2.5       7.25       2',
         'blocks.0.dw.weight     conv     1×9     288    1/1   100 %             2.5       7.25       2  depthwise, 32 groups',
         '',
-        'Mean layer utilization 63.5 % over 1 layer.',
+        'Mean layer utilization 63.5 % over 1 layer; outside it: 1 depthwise.',
         '2 layers would shrink as two low-rank layers each: 40,596 → 9,748 parameters (−76 %).',
         'Least used: layer3.2.conv2.weight, 15.6 % of its 64 dimensions.',
         '3 tensors skipped: 2 norm, 1 bias.',
@@ -113,6 +126,16 @@ describe('the table', () => {
   it('colours only where colours show', () => {
     assert.match(renderTable(auditDocument(), { ...terminal(100), color: true }, 'order'), ESCAPE);
     assert.doesNotMatch(renderTable(auditDocument(), terminal(100), 'order'), ESCAPE);
+  });
+
+  it('leaves out the path that all names begin with before it shortens them', () => {
+    const names = [3, 11].map((i) => `transformer.encoder.h.${i}.attention.c_attn.weight`);
+    const table = renderTable(
+      auditDocument(names.map((name) => layer(name, [64, 64], 16))),
+      terminal(60),
+      'order',
+    );
+    for (const i of [3, 11]) assert.match(table, new RegExp(`^…${i}\\.attention\\.c_attn\\.weight `, 'm'));
   });
 
   it('puts parts below their layer', () => {

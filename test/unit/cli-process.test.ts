@@ -6,6 +6,7 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -126,7 +127,8 @@ describe('rankscope audit', () => {
     assert.equal(nothing.status, 3);
     assert.equal(
       nothing.stderr,
-      'rankscope: a.safetensors: mean layer utilization does not exist, required is 0.5\n',
+      "rankscope: no layer's name matches --layers nothing\n" +
+        'rankscope: a.safetensors: mean layer utilization does not exist, required is 0.5\n',
     );
     // Two rows, one twice the other: rank 1 of 2.
     writeModel('half.safetensors', { 'fc.weight': [2, 2] }, [1, 2, 2, 4]);
@@ -162,6 +164,42 @@ describe('rankscope audit', () => {
     const { status } = rankscope('audit', 'a.safetensors', '--json', '/dev/null');
     assert.equal(status, 0);
     assert.equal(readFileSync('/dev/null').length, 0);
+  });
+
+  it('takes several --layers for any of them', () => {
+    const { stdout } = rankscope(
+      'audit',
+      'a.safetensors',
+      '--layers',
+      'fc1',
+      '--layers',
+      '^fc2',
+      '--format',
+      'csv',
+    );
+    assert.equal(stdout.trim().split('\n').length, 3);
+  });
+
+  it('says in one line that its output could not be written', () => {
+    const command = `"${process.execPath}" "${CLI}" audit a.safetensors > /dev/full`;
+    const { status, stderr } = spawnSync('sh', ['-c', command], {
+      cwd: scratch,
+      env: environment,
+      encoding: 'utf8',
+    });
+    assert.deepEqual([status, stderr.split('\n').length], [1, 2]);
+    assert.match(stderr, /^rankscope: cannot write the output: .*ENOSPC/);
+  });
+
+  it('is a program of its own for shells and npx', () => {
+    assert.match(readFileSync(CLI, 'utf8'), /^#!\/usr\/bin\/env node\n/);
+    assert.equal(statSync(CLI).mode & 0o111, 0o111);
+  });
+
+  it('does without a cache where none can be', () => {
+    const env = { ...environment, RANKSCOPE_CACHE: '/proc/nothing/here' };
+    const options = { cwd: scratch, env, encoding: 'utf8', timeout: 20_000 } as const;
+    assert.equal(spawnSync(process.execPath, [CLI, 'audit', 'a.safetensors'], options).status, 0);
   });
 
   it('is quiet when its reader has seen enough', () => {

@@ -7,6 +7,12 @@ import { shortenMiddle, type Display } from './display';
 /** Classes of skipped tensors named one by one; the rest are counted together. */
 const MAX_CLASSES = 6;
 
+/** Reasons that speak of trouble, not of tensors that are no layers by nature. */
+const TROUBLE = /^(?:not finite|too large|unreadable|quantised):/;
+
+/** Troubled tensors named one by one. */
+const MAX_TROUBLED = 3;
+
 /** What was read: `models/resnet.pt · PyTorch (zip) · 1.1 MB · 272,474 parameters`. */
 export function renderFacts({ checkpoint }: AuditDocument, display: Display): string {
   const separator = display.unicode ? ' · ' : ' - ';
@@ -25,6 +31,7 @@ export function renderSummary(document: AuditDocument, display: Display): string
     decompositionSentence(document, display),
     leastUsedSentence(document),
     skippedSentence(document.skipped),
+    notAnalysedSentence(document.skipped),
     ...(document.checkpoint.notes ?? []).map((note) => `Note: ${printable(note)}`),
   ].filter((sentence) => sentence !== '');
 }
@@ -35,7 +42,19 @@ function meanSentence({ layers, summary }: AuditDocument): string {
     return `No linear or convolution layers among ${counted(layers.length, 'layer')}, so no mean utilization.`;
   }
   const over = layers.filter(countsInMean).length;
-  return `Mean layer utilization ${percent(summary.meanUtilization)} over ${counted(over, 'layer')}.`;
+  return `Mean layer utilization ${percent(summary.meanUtilization)} over ${counted(over, 'layer')}${outside(layers)}.`;
+}
+
+/** What the mean leaves out, so that nobody takes it for the whole: `; outside it: 8 other, 1 embedding`. */
+function outside(layers: readonly LayerAudit[]): string {
+  const kinds = new Map<string, number>();
+  for (const layer of layers) {
+    if (countsInMean(layer)) continue;
+    const kind = layer.trivialRank === true ? 'depthwise' : layer.kind;
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  if (kinds.size === 0) return '';
+  return `; outside it: ${[...kinds].map(([kind, number]) => `${count(number)} ${kind}`).join(', ')}`;
 }
 
 function decompositionSentence({ layers, checkpoint, summary }: AuditDocument, { unicode }: Display): string {
@@ -75,6 +94,18 @@ function skippedSentence(skipped: readonly SkippedTensor[]): string {
   const others = ordered.slice(MAX_CLASSES).reduce((sum, [, number]) => sum + number, 0);
   if (others > 0) named.push(`${count(others)} others`);
   return `${counted(skipped.length, 'tensor')} skipped: ${named.join(', ')}.`;
+}
+
+/** Tensors that should have been layers and could not be: named, because something may be wrong with them. */
+function notAnalysedSentence(skipped: readonly SkippedTensor[]): string {
+  const troubled = skipped.filter(({ reason }) => TROUBLE.test(reason));
+  if (troubled.length === 0) return '';
+  const named = troubled
+    .slice(0, MAX_TROUBLED)
+    .map(({ name, reason }) => `${printable(name)} (${printable(reason)})`);
+  const more = troubled.length - named.length;
+  if (more > 0) named.push(`and ${count(more)} more`);
+  return `Could not be analysed: ${named.join('; ')}.`;
 }
 
 function counted(number: number, noun: string): string {
