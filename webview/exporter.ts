@@ -15,6 +15,8 @@ export interface ExportSource {
   readonly path: string;
   readonly theme: Theme;
   readonly chosen: Chosen;
+  /** The spectrum shows energy, not values. */
+  readonly energy: boolean;
   readonly snapshot: () => ReturnType<typeof snapshotConfig>;
   readonly spectrum: () => ReturnType<typeof spectrumConfig>;
 }
@@ -74,12 +76,17 @@ function snapshotPicture({ snapshot, theme, path }: ExportSource): Promise<Uint8
   return plotPicture(snapshot(), { title: 'Utilization snapshot', subtitle: subtitle(path), legend }, theme);
 }
 
-function spectrumPicture({ spectrum, theme, chosen, path }: ExportSource): Promise<Uint8Array> {
+function spectrumPicture({ spectrum, theme, chosen, path, energy }: ExportSource): Promise<Uint8Array> {
   const legend = chosen.layers.slice(0, MAX_CURVES).map((layer, i) => ({
     text: `${printable(layer.facts.name)}: ${rankWords(layer)}`,
     colour: curveStyle(theme, i).colour,
   }));
-  return plotPicture(spectrum(), { title: 'Spectrum', subtitle: subtitle(path), legend }, theme);
+  const words = energy ? 'dotted: 0.9, 0.99 and 0.9999 of the energy' : 'dashed: random-matrix edge';
+  return plotPicture(
+    spectrum(),
+    { title: 'Spectrum', subtitle: `${subtitle(path)} · ${words}`, legend },
+    theme,
+  );
 }
 
 function subtitle(path: string): string {

@@ -251,7 +251,12 @@ export class Panel {
     const { state, view, theme } = this;
     const chosen = this.chosen();
     return {
-      ...{ path: state.checkpoint?.path ?? 'checkpoint', theme, chosen },
+      ...{
+        path: state.checkpoint?.path ?? 'checkpoint',
+        theme,
+        chosen,
+        energy: view.spectrumView === 'energy',
+      },
       snapshot: () => this.snapshot.configuration(state, view, theme),
       spectrum: () => this.spectrum.configuration(chosen, view, theme),
     };

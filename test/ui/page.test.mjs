@@ -223,7 +223,7 @@ describe('the layer table', () => {
       assert.equal(await page.locator(`[id="${active}"]`).getAttribute('aria-rowindex'), '31');
       await press('Control+a');
       assert.match(await text(page.locator('.table-summary')), /30 layers selected/);
-      assert.match(await text(page.locator('.legend-remark')), /18 more selected layers not drawn/);
+      assert.match(await text(page.locator('.legend-list')), /18 more selected layers not drawn/);
       await press('Escape');
       assert.deepEqual(await selected(), []);
       await page.keyboard.press('Tab');
@@ -352,8 +352,9 @@ describe('the plots', () => {
     await inPanel({}, async (page) => {
       await tell(page, ...wholeAudit(audit));
       await painted(page);
-      await page.getByRole('button', { name: 'Show as table' }).first().click();
-      await page.getByRole('button', { name: 'Show as table' }).click();
+      for (const name of ['Utilization snapshot', 'Spectrum']) {
+        await page.getByRole('region', { name }).getByRole('button', { name: 'Show as table' }).click();
+      }
       await painted(page);
       const [first] = audit.layers;
       const bars = page.getByRole('grid', { name: 'Utilization snapshot as a table' });
@@ -635,7 +636,9 @@ describe('for everyone', () => {
         await page.getByRole('button', { name: 'Export' }).click();
         await check('menu');
         await page.keyboard.press('Escape');
-        for (let i = 0; i < 2; i++) await page.getByRole('button', { name: 'Show as table' }).first().click();
+        for (const name of ['Utilization snapshot', 'Spectrum']) {
+          await page.getByRole('region', { name }).getByRole('button', { name: 'Show as table' }).click();
+        }
         await page.getByRole('tab', { name: /Skipped/ }).click();
         await check('tables');
       });

@@ -33,7 +33,7 @@ export class SpectrumLegend {
     if (this.place.dataset.shown === signature) return;
     this.place.dataset.shown = signature;
     const entries = drawn.map((layer, i) => this.entry(layer, i, chosen.byHand, view, theme));
-    this.place.replaceChildren(...entries, ...remarks(chosen));
+    this.place.replaceChildren(...entries, ...remarks(chosen, view));
   }
 
   private entry(layer: PanelLayer, i: number, byHand: boolean, view: ViewState, theme: Theme): HTMLElement {
@@ -81,8 +81,9 @@ function readings({ facts, spectrum }: PanelLayer, { spectrumView }: ViewState):
   return `rank ${rank(facts.rank)} of ${count(facts.maxRank)} · ${spikes} above the edge ${significant(edge)}`;
 }
 
-function remarks({ layers, byHand }: Chosen): HTMLElement[] {
+function remarks({ layers, byHand }: Chosen, { spectrumView }: ViewState): HTMLElement[] {
   const said: string[] = [];
+  if (layers.length > 1 && spectrumView === 'values') said.push('Dashed: the random edge of each layer.');
   if (layers.length > MAX_CURVES)
     said.push(`${counted(layers.length - MAX_CURVES, 'more selected layer')} not drawn`);
   if (!byHand && layers.length > 0)
