@@ -78,7 +78,7 @@ function readings({ facts, spectrum }: PanelLayer, { spectrumView }: ViewState):
   }
   const edge = facts.spectralNorm > 0 ? facts.randomEdge / facts.spectralNorm : 0;
   const spikes = facts.spikes === 1 ? '1 spike' : `${rank(facts.spikes)} spikes`;
-  return `rank ${rank(facts.rank)} of ${count(facts.maxRank)} · ${spikes} above the edge ${significant(edge)}`;
+  return `rank ${rank(facts.rank)} of ${count(facts.maxRank)} · ${spikes} · edge ${significant(edge)}`;
 }
 
 function remarks({ layers, byHand }: Chosen, { spectrumView }: ViewState): HTMLElement[] {
