@@ -230,6 +230,7 @@ type ParsedEntry = Omit<ZipEntry, 'limit'>;
 function parseDirectory(bytes: Uint8Array, count: number, path: string, fileOffset: number): ParsedEntry[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const entries: ParsedEntry[] = [];
+  let folder: string | undefined;
   let at = 0;
   for (let i = 0; i < count; i++) {
     if (at + CENTRAL_BYTES > bytes.length || view.getUint32(at, true) !== CENTRAL_SIGNATURE) {
@@ -243,7 +244,8 @@ function parseDirectory(bytes: Uint8Array, count: number, path: string, fileOffs
       throw zipError('malformed', 'a directory entry is cut off', path, fileOffset + at);
     const sizes = entrySizes(view, at, nameEnd, extraLength, path, fileOffset);
     const name = textOf(bytes.subarray(at + CENTRAL_BYTES, nameEnd));
-    requireInnocentName(name, path, fileOffset + at);
+    folder ??= OWN_FOLDER.exec(name)?.[0] ?? '';
+    requireInnocentName(name, folder, path, fileOffset + at);
     entries.push({
       name,
       flags: view.getUint16(at + 8, true),
@@ -288,9 +290,17 @@ function entrySizes(
   return { byteLength, compressedLength, localHeader };
 }
 
-/** Nothing is ever extracted, but a name like these means that the archive was made to do harm. */
-function requireInnocentName(name: string, path: string, offset: number): void {
-  if (/^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0/.test(name)) {
+/** torch.save calls an archive's folder after the file without its extension: that of `...pt` is `..`. */
+const OWN_FOLDER = /^\.\.\//;
+
+/**
+ * Nothing is ever extracted, but a name that leads out of the archive means that it was made to do harm.
+ *
+ * @param folder `../` when the archive's first entry lies in a folder of that name, as all must then; else empty
+ */
+function requireInnocentName(name: string, folder: string, path: string, offset: number): void {
+  const inside = name.slice(folder.length);
+  if (!name.startsWith(folder) || /^[/\\]|^[A-Za-z]:\\|(^|[/\\])\.\.([/\\]|$)|\0/.test(inside)) {
     throw zipError('malformed', `the name "${name}" leaves the archive`, path, offset);
   }
 }

@@ -251,6 +251,22 @@ function tar(members: Readonly<Record<string, Buffer>>): Buffer {
   return Buffer.concat([...blocks, Buffer.alloc(1024)]);
 }
 
+test('the folder of a PyTorch archive, called after the file, may have any name', async () => {
+  const { write } = temporaryFolder();
+  // What torch.save makes of `a\nb.pt`, `a:b.pt`, `..pt`, `...pt`, ` .pt`, `é.pt` and `data.pkl.pt`; none, when repacked.
+  for (const folder of ['a\nb/', 'a\r\u2028b/', 'a:b/', './', '../', ' /', 'é/', 'data.pkl/', 'a/b/', '']) {
+    const file = write(
+      'named.pt',
+      zip([
+        { name: `${folder}data.pkl`, data: pickle.file(torchTensor([6], [1])) },
+        { name: `${folder}data/0`, data: float32(1, 2, 3, 4, 5, 6) },
+      ]),
+    );
+    const read = await readTensorBytes(tensorNamed(await openCheckpoint(file), 'named'));
+    assert.deepEqual(Buffer.from(read), float32(1, 2, 3, 4, 5, 6), JSON.stringify(folder));
+  }
+});
+
 describe('models in several files', () => {
   const shard = (name: string): Buffer =>
     safetensors(`{"${name}":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, float32(1));

@@ -125,6 +125,15 @@ describe('ZIP archives', () => {
   test('an encrypted entry', () => refused(zip([pickleEntry, { ...storage, flags: 1 }]), /is encrypted/));
   test('a name that leaves the archive', () =>
     refused(zip([...entries, { name: '../x', data }]), /leaves the archive/));
+  test('names that lead out of an archive whose own folder is called ..', async () => {
+    const own = [
+      { name: '../data.pkl', data: object },
+      { name: '../data/0', data },
+    ];
+    assert.equal((await openCheckpoint(write('....pt', zip(own)))).tensors.length, 1);
+    await refused(zip([...own, { name: '../../x', data }]), /leaves the archive/);
+    await refused(zip([...own, { name: 'x', data }]), /leaves the archive/);
+  });
   test('an absolute name', () => refused(zip([...entries, { name: '/etc/x', data }]), /leaves the archive/));
   test('another name where the data begins', () =>
     refused(

@@ -14,7 +14,7 @@ const MAX_SHARDS = 4096;
 export type OpenFile = (path: string) => Promise<Checkpoint>;
 
 /** `model-00001-of-00003.safetensors`, and what PyTorch shards are called. */
-const SHARD_NAME = /^(.+)-(\d{5})-of-(\d{5})\.(safetensors|bin|pt|pth)$/;
+const SHARD_NAME = /^([^]+)-(\d{5})-of-(\d{5})\.(safetensors|bin|pt|pth)$/;
 
 /**
  * A model in several files, named by an index: `*.index.json` with a `weight_map` from tensor to file.

@@ -8,15 +8,19 @@ import type { StorageValue } from '../pickle/values';
 import type { ZipArchive, ZipEntry } from '../zip';
 import { stemOf } from './stem';
 
-/** `data.pkl` at the top or in the one folder that torch.save makes, whatever that is called. */
-const PICKLE_NAME = /^(?:.*\/)?data\.pkl$/;
+const PICKLE_NAME = 'data.pkl';
+
+/** At the top, or in the one folder that torch.save makes and calls after the file, newlines and all. */
+function isPickleName(name: string): boolean {
+  return name === PICKLE_NAME || name.endsWith(`/${PICKLE_NAME}`);
+}
 
 /** The pickle of a PyTorch archive, if it is one. @throws CheckpointError when there are several. */
 export function findTorchPickle(archive: ZipArchive): ZipEntry | undefined {
-  const [found, ...others] = [...archive.entries.values()].filter(({ name }) => PICKLE_NAME.test(name));
+  const [found, ...others] = [...archive.entries.values()].filter(({ name }) => isPickleName(name));
   const [other] = others;
   if (found !== undefined && other !== undefined) {
-    throw archive.error('malformed', other, `another data.pkl besides "${found.name}"`);
+    throw archive.error('malformed', other, `another ${PICKLE_NAME} besides "${found.name}"`);
   }
   return found;
 }
@@ -29,7 +33,7 @@ export function findTorchPickle(archive: ZipArchive): ZipEntry | undefined {
  */
 export function openTorchZip(archive: ZipArchive, pickleEntry: ZipEntry): Checkpoint {
   const { path, size } = archive.file;
-  const folder = pickleEntry.name.slice(0, -'data.pkl'.length);
+  const folder = pickleEntry.name.slice(0, -PICKLE_NAME.length);
   const isScript = archive.entries.has(`${folder}constants.pkl`);
   const context = contextOf(archive, pickleEntry, folder);
   try {
