@@ -47,8 +47,11 @@ export interface ModuleHint {
   readonly groups?: number;
 }
 
-/** What a tensor is for, as far as its place in the file tells. */
-export type TensorRole = 'model' | 'optimizer';
+/**
+ * What a tensor is for, as far as its place in the file tells. `training`: trainers' own state, such as scores of
+ * callbacks, loss scalers and random generators.
+ */
+export type TensorRole = 'model' | 'optimizer' | 'training';
 
 /** One named tensor of a checkpoint; its values stay in the file until they are asked for. */
 export interface Tensor {

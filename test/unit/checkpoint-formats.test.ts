@@ -13,6 +13,7 @@ import {
 import { listCheckpointFiles, openCheckpoint } from '../../src/checkpoint/open';
 import { writeSafetensors } from '../../src/checkpoint/write/safetensors';
 import type { Checkpoint, Tensor } from '../../src/checkpoint/checkpoint';
+import { listLayers, modelParameters } from '../../src/checkpoint/layers';
 import { ROOT, sharedData } from '../reference/references';
 import {
   bytes,
@@ -103,6 +104,112 @@ describe('what a file says about its tensors', () => {
       assert.equal(role, name.startsWith('optimizer_states') ? 'optimizer' : 'model', name);
     }
     assert.deepEqual(checkpoint.notes, ['6 tensors are optimizer state, not part of the model']);
+  });
+
+  test('what a trainer keeps beside the model is no part of it', async () => {
+    const checkpoint = await openCheckpoint(fixture('zip_training_run.ckpt'));
+    for (const { name, role } of checkpoint.tensors) {
+      assert.equal(role, name.startsWith('state_dict.') ? 'model' : 'training', name);
+    }
+    assert.deepEqual(checkpoint.notes, ['11 tensors are training state, not part of the model']);
+    const { parameters } = JSON.parse(readFileSync(fixture('tensors.json'), 'utf8')) as {
+      // Written by the script beside it: what torch counts.
+      parameters: Readonly<Record<string, number>>;
+    };
+    assert.equal(modelParameters(checkpoint), parameters['zip_training_run.ckpt']);
+    const { layers, skipped } = listLayers(checkpoint);
+    assert.deepEqual(
+      layers.map(({ name }) => name),
+      ['state_dict.model.0.weight', 'state_dict.model.3.weight'],
+    );
+    assert.equal(
+      skipped.find(({ name }) => name === 'hyper_parameters.class_weights')?.reason,
+      'training state: not part of the model',
+    );
+  });
+
+  test('parameters with the names of a trainer are parameters in a state dict', async () => {
+    const { write } = temporaryFolder();
+    const scalar = torchTensor([], []);
+    const vector = torchTensor([6], [1]);
+    const roles = async (object: Buffer): Promise<Record<string, string>> => {
+      const { tensors } = await openCheckpoint(write('model.pt', torchZip(object)));
+      return Object.fromEntries(tensors.map(({ name, role }) => [name, role]));
+    };
+    const parameters: [Buffer, Buffer][] = [
+      [pickle.text('scaler'), vector],
+      [pickle.text('logit_scale'), scalar],
+      [pickle.text('scheduler.weight'), vector],
+      [pickle.text('epoch'), vector],
+    ];
+    const number: [Buffer, Buffer] = [pickle.text('best_prec1'), scalar];
+    assert.deepEqual(await roles(pickle.dict(...parameters, number)), {
+      scaler: 'model',
+      logit_scale: 'model',
+      'scheduler.weight': 'model',
+      epoch: 'model',
+      best_prec1: 'training',
+    });
+    const wrapped = pickle.dict([pickle.text('model'), pickle.dict(...parameters, number)], ...parameters);
+    assert.deepEqual(await roles(wrapped), {
+      'model.scaler': 'model',
+      'model.logit_scale': 'model',
+      'model.scheduler.weight': 'model',
+      'model.epoch': 'model',
+      'model.best_prec1': 'model',
+      scaler: 'training',
+      logit_scale: 'model',
+      'scheduler.weight': 'model',
+      epoch: 'model',
+    });
+  });
+
+  test('notes agree in number with what they count', async () => {
+    const { write } = temporaryFolder();
+    const optimizer = pickle.dict([pickle.text('m'), torchTensor([6], [1])]);
+    const object = pickle.dict(
+      [pickle.text('optimizer'), optimizer],
+      [pickle.text('best_acc'), torchTensor([], [])],
+      [pickle.text('a'), pickle.global('torch.nn.modules.linear', 'Linear')],
+      [pickle.text('b'), pickle.global('torch.nn.functional', 'relu')],
+    );
+    assert.deepEqual((await openCheckpoint(write('one.pt', torchZip(object)))).notes, [
+      '1 tensor is optimizer state, not part of the model',
+      '1 tensor is training state, not part of the model',
+      'Names 1 class of torch.nn and 1 function of torch.nn (not imported)',
+    ]);
+    const numbers = '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"best_acc":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}'; // prettier-ignore
+    assert.deepEqual(
+      (await openCheckpoint(write('x.safetensors', safetensors(numbers, float32(1, 2))))).notes,
+      ['1 tensor is training state, not part of the model'],
+    );
+  });
+
+  test("of the classes a file names, torch.nn's own are counted and all others told", async () => {
+    const { write } = temporaryFolder();
+    const named = async (...names: readonly (readonly [string, string])[]): Promise<readonly string[]> => {
+      const globals = names.map(([module, name]) => pickle.global(module, name));
+      const object = pickle.list(torchTensor([6], [1]), ...globals);
+      return (await openCheckpoint(write('named.pt', torchZip(object)))).notes;
+    };
+    assert.deepEqual(
+      await named(
+        ['torch.nn.modules.conv', 'Conv2d'],
+        ['os', 'system'],
+        ['torch.nn', 'Linear'],
+        ['collections', 'deque'],
+        ['argparse', 'Namespace'],
+        ['torch.nn.modules.conv', 'math.os.system'],
+        ['torch.nn.modules.subprocess', 'Popen'],
+      ),
+      [
+        'Names os.system, torch.nn.modules.conv.math.os.system, torch.nn.modules.subprocess.Popen and 2 classes of torch.nn (not imported)',
+      ],
+    );
+    const many = Array.from({ length: 11 }, (_, i) => ['mine', `C${i}`] as const);
+    assert.deepEqual(await named(...many), [
+      'Names mine.C0, mine.C1, mine.C2, mine.C3, mine.C4, mine.C5, mine.C6, mine.C7 and 3 more (not imported)',
+    ]);
   });
 
   test('optimizer state is known by its structure under any name', async () => {

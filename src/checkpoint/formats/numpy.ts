@@ -10,6 +10,7 @@ import { CheckpointError } from '../errors';
 import type { RandomAccessFile } from '../file';
 import { columnMajorStrides, isRowMajor, requireShape } from '../layout';
 import { numpyDtype } from '../numpyDtype';
+import { roleInStateDict, stateNotes } from '../roles';
 import type { ZipArchive, ZipEntry } from '../zip';
 import { type Literal, LiteralDict, LiteralSequence, parsePythonLiteral } from './pythonLiteral';
 import { stemOf } from './stem';
@@ -51,7 +52,8 @@ export function openNpz(archive: ZipArchive, entries: readonly ZipEntry[]): Chec
     try {
       const place = archive.locate(entry);
       const dataStart = headerEnd(archive.readStart(entry, MAX_PREFIX_BYTES));
-      return arrayOf(name, archive.readStart(entry, dataStart), dataStart, place);
+      const array = arrayOf(name, archive.readStart(entry, dataStart), dataStart, place);
+      return 'reason' in array ? array : { ...array, role: roleInStateDict(name, array.shape) };
     } catch (error) {
       throw error instanceof CheckpointError
         ? error.at({ file: archive.file.path, tensor: name, offset: entry.localHeader })
@@ -66,14 +68,15 @@ function checkpointOf(
   format: string,
   arrays: readonly (Tensor | UnreadableTensor)[],
 ): Checkpoint {
+  const tensors = arrays.flatMap((array) => ('reason' in array ? [] : [array]));
   return {
     path: file.path,
     format,
     files: [file.path],
     bytes: file.size,
-    tensors: arrays.flatMap((array) => ('reason' in array ? [] : [array])),
+    tensors,
     unreadable: arrays.flatMap((array) => ('reason' in array ? [array] : [])),
-    notes: [],
+    notes: stateNotes(tensors),
   };
 }
 

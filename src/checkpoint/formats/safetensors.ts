@@ -4,6 +4,7 @@ import { CheckpointError } from '../errors';
 import type { RandomAccessFile } from '../file';
 import { JsonReader } from '../json';
 import { MAX_AXES, requireShape } from '../layout';
+import { roleInStateDict, stateNotes } from '../roles';
 
 /** The bound of the format's own specification. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -80,7 +81,7 @@ export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoin
     bytes: file.size,
     tensors,
     unreadable,
-    notes: [],
+    notes: stateNotes(tensors),
   };
 }
 
@@ -196,7 +197,8 @@ function tensorOf(entry: Entry, dtype: DType, dataStart: number, path: string): 
       const reason = `${entry.dtype} of shape [${shape.join(', ')}] needs ${needed} bytes, not ${byteLength}`;
       throw new CheckpointError('malformed', reason);
     }
-    return { name, shape, dtype, storage: { encoding: 'raw', path, offset, byteLength }, role: 'model' };
+    const storage = { encoding: 'raw', path, offset, byteLength } as const;
+    return { name, shape, dtype, storage, role: roleInStateDict(name, shape) };
   } catch (error) {
     throw error instanceof CheckpointError ? error.at({ file: path, tensor: name, offset }) : error;
   }

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Checkpoint } from '../checkpoint';
+import { countOf } from '../count';
 import { CheckpointError } from '../errors';
 import { type RandomAccessFile, ioError, withFile } from '../file';
 import { JsonReader } from '../json';
@@ -43,7 +44,10 @@ export async function openShardedIndex(
       throw new CheckpointError('malformed', `is not in its shard "${file}"`, { file: indexPath, tensor });
   }
   const unlisted = present.size - weightMap.size;
-  const notes = unlisted > 0 ? [`${unlisted} tensors of the shards are not in the index`] : [];
+  const notes =
+    unlisted > 0
+      ? [`${countOf(unlisted, 'tensor of the shards is', 'tensors of the shards are')} not in the index`]
+      : [];
   return join(indexPath, [indexPath], bytes, shards, notes);
 }
 

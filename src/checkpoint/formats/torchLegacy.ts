@@ -1,5 +1,6 @@
 import type { Checkpoint } from '../checkpoint';
 import { bytesPerElement } from '../dtype';
+import { countOf } from '../count';
 import { CheckpointError } from '../errors';
 import type { RandomAccessFile } from '../file';
 import { type Unpickled, unpickle } from '../pickle/machine';
@@ -130,7 +131,10 @@ function openPlainPickle(file: RandomAccessFile, source: PickleSource, first: Un
       throw new CheckpointError('malformed', `its storage "${key}" is not in the file`);
     },
   });
-  const trailing = rest === 0 ? [] : [`${rest} bytes after the pickle were ignored`];
+  const trailing =
+    rest === 0
+      ? []
+      : [`${countOf(rest, 'byte after the pickle was', 'bytes after the pickle were')} ignored`];
   return {
     path: file.path,
     format: 'Python pickle',

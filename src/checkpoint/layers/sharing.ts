@@ -53,8 +53,8 @@ function extent(tensor: Tensor): Extent {
 }
 
 /**
- * Parameters of a model: elements of its floating-point tensors, shared storages once, optimizer state and buffers
- * (running statistics, masks, rotary tables) left out.
+ * Parameters of a model: elements of its floating-point tensors, shared storages once, optimizer and training state and
+ * buffers (running statistics, masks, rotary tables) left out.
  */
 export function modelParameters(checkpoint: Checkpoint): number {
   const storages = new Map<string, Extent[]>();

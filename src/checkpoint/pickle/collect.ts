@@ -1,5 +1,6 @@
 import type { ModuleHint, TensorRole } from '../checkpoint';
 import { CheckpointError } from '../errors';
+import { roleOfTopLevel } from '../roles';
 import {
   DictValue,
   GlobalValue,
@@ -12,6 +13,7 @@ import {
   TupleValue,
   UnreadableValue,
   integerOf,
+  itemsOf,
 } from './values';
 
 /** Nesting of containers; Python's own pickler gives up at about a thousand frames, a few for each container. */
@@ -127,7 +129,9 @@ function isLeaf(value: object): value is Leaf {
 function childrenOf(place: Place): Place[] {
   const { value } = place;
   if (value instanceof ListValue || value instanceof TupleValue) return itemChildren(place, value.items);
-  if (value instanceof DictValue) return dictChildren(place, value);
+  if (value instanceof DictValue) {
+    return place.depth === 0 ? topLevelChildren(place, value) : dictChildren(place, value);
+  }
   if (value instanceof ObjectValue) return objectChildren(place, value);
   return [];
 }
@@ -152,6 +156,22 @@ function dictChildren(parent: Place, dict: DictValue): Place[] {
   const children = entryChildren({ ...parent, role }, dict.entries);
   if (!isPlain(dict.state)) children.push({ ...parent, role, value: dict.state, depth: parent.depth + 1 });
   return children;
+}
+
+/** The entries of a file that is a dict, of which some are trainers' bookkeeping. */
+function topLevelChildren(root: Place, dict: DictValue): Place[] {
+  const values = [...dict.entries.values()].filter((value) => !isPlain(value));
+  const isStateDict = values.every((value) => sizeClass(value) !== 'container');
+  return dictChildren(root, dict).map((place) => {
+    if (place.role !== 'model' || place.value === dict.state) return place;
+    return { ...place, role: roleOfTopLevel(place.path, sizeClass(place.value), isStateDict) };
+  });
+}
+
+function sizeClass(value: PickleValue): 'scalar' | 'tensor' | 'container' {
+  if (value === null || typeof value !== 'object' || !isLeaf(value)) return 'container';
+  const size = value instanceof StorageValue ? [value.elements] : itemsOf(value.size);
+  return size?.every((length) => length === 1) === true ? 'scalar' : 'tensor';
 }
 
 function entryChildren(parent: Place, entries: ReadonlyMap<PickleValue, PickleValue>): Place[] {

@@ -73,6 +73,24 @@ const BUILTINS: ReadonlyMap<string, Constructor> = new Map<string, Constructor>(
   ),
 ]);
 
+/** Containers and plain values of the standard library that people keep beside their tensors. */
+const HARMLESS: readonly string[] = [
+  'collections.deque',
+  'collections.ChainMap',
+  'collections.UserDict',
+  'collections.UserList',
+  'argparse.Namespace',
+  'types.SimpleNamespace',
+  ...['PurePath', 'PurePosixPath', 'PureWindowsPath', 'Path', 'PosixPath', 'WindowsPath'].flatMap((name) => [
+    `pathlib.${name}`,
+    `pathlib._local.${name}`, // Python 3.13
+  ]),
+  ...['date', 'datetime', 'time', 'timedelta', 'timezone'].map((name) => `datetime.${name}`),
+  'decimal.Decimal',
+  'fractions.Fraction',
+  'uuid.UUID',
+];
+
 /** The allow-list. Every global that is not in it (or an element or storage type of torch) stays a bare name. */
 export const CONSTRUCTORS: ReadonlyMap<string, Constructor> = new Map<string, Constructor>([
   ...['builtins', '__builtin__'].flatMap((module) =>
@@ -81,6 +99,7 @@ export const CONSTRUCTORS: ReadonlyMap<string, Constructor> = new Map<string, Co
   ['collections.OrderedDict', dict],
   ['collections.Counter', dict],
   ['collections.defaultdict', defaultDict],
+  ...HARMLESS.map((name): [string, Constructor] => [name, placeholder]),
   ['_codecs.encode', encode],
   ['copyreg._reconstructor', reconstruct],
   ['copy_reg._reconstructor', reconstruct],

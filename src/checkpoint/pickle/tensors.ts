@@ -9,8 +9,10 @@ import { type DType, bytesPerElement } from '../dtype';
 import { CheckpointError } from '../errors';
 import { columnMajorStrides, isRowMajor, reach, requireShape } from '../layout';
 import { numpyDtype } from '../numpyDtype';
+import { stateNotes } from '../roles';
 import { type FoundTensor, collectTensors } from './collect';
 import type { Unpickled } from './machine';
+import { importNotes, listGlobals } from './notes';
 import { isUntyped, tensorDtype, torchPersistentLoad } from './torchConstructors';
 import {
   BytesValue,
@@ -27,9 +29,6 @@ import {
 
 /** Elements of a view that repeats its storage (stride 0) above which it is not written out: 64 Mi. */
 const MAX_EXPANDED_ELEMENTS = 2 ** 26;
-
-/** Names listed in the note about globals. */
-const NAMED_GLOBALS = 8;
 
 /** Where what a pickle refers to lies. */
 export interface PickleContext {
@@ -71,32 +70,10 @@ export function tensorsOf({ value, notFollowed }: Unpickled, context: PickleCont
     else tensors.push(resolved);
   }
   if (found.length === 0) {
-    const names = notFollowed.length === 0 ? '' : `; it names ${listed(notFollowed)} (not followed)`;
+    const names = notFollowed.length === 0 ? '' : `; it names ${listGlobals(notFollowed)} (not followed)`;
     throw new CheckpointError('unsupported', `no tensors found${names}`, { file: context.path });
   }
-  // Classes of TorchScript are part of the archive: nothing is ever imported for them.
-  const imports = notFollowed.filter((name) => !name.startsWith('__torch__.'));
-  const optimizer = tensors.filter(({ role }) => role === 'optimizer').length;
-  return {
-    tensors,
-    unreadable,
-    notes: [
-      ...notes,
-      ...(optimizer === 0 ? [] : [optimizerNote(optimizer)]),
-      ...(imports.length === 0 ? [] : [`Names ${listed(imports)} (not imported)`]),
-    ],
-  };
-}
-
-function optimizerNote(tensors: number): string {
-  return tensors === 1
-    ? '1 tensor is optimizer state, not part of the model'
-    : `${tensors} tensors are optimizer state, not part of the model`;
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, NAMED_GLOBALS).join(', ');
-  return names.length <= NAMED_GLOBALS ? shown : `${shown} and ${names.length - NAMED_GLOBALS} more`;
+  return { tensors, unreadable, notes: [...notes, ...stateNotes(tensors), ...importNotes(notFollowed)] };
 }
 
 function resolve(found: FoundTensor, context: PickleContext): Tensor | UnreadableTensor {
