@@ -1,14 +1,25 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, it } from 'node:test';
-import type { Checkpoint, ModuleHint, Tensor, UnreadableTensor } from '../../src/checkpoint/checkpoint';
+import type {
+  Checkpoint,
+  ModuleHint,
+  Tensor,
+  TensorRole,
+  UnreadableTensor,
+} from '../../src/checkpoint/checkpoint';
 import { elementCount } from '../../src/checkpoint/checkpoint';
 import { bytesPerElement, type DType } from '../../src/checkpoint/dtype';
 import { listLayers, modelParameters, type Layer, type LayerOptions } from '../../src/checkpoint/layers';
+import { openCheckpoint } from '../../src/checkpoint/open';
+import { readTensorBytes } from '../../src/checkpoint/tensorData';
+import { ROOT } from '../reference/references';
 
 interface Declared {
   readonly dtype?: DType;
   readonly module?: ModuleHint;
-  readonly role?: 'optimizer';
+  readonly role?: TensorRole;
   /** Lies where this other tensor lies. */
   readonly at?: string;
   readonly layout?: Tensor['layout'];
@@ -528,6 +539,7 @@ describe('what is no matrix of real numbers is skipped', () => {
     [['loss', []], 'scalar'],
     [['nothing.weight', [0, 4]], 'empty'],
     [['optimizer.state.0.exp_avg', [4, 4], { role: 'optimizer' }], 'optimizer state'],
+    [['callbacks.best_model_score', [], { role: 'training' }], 'training state'],
     [['fc.weight', [4, 4], { dtype: 'int8' }], 'quantised'],
     [['fc.qweight', [4, 4], { dtype: 'int32' }], 'quantised'],
     [['table', [4, 4], { dtype: 'int64' }], 'integers'],
@@ -568,6 +580,78 @@ describe('what is no matrix of real numbers is skipped', () => {
     ]);
   });
 });
+
+describe('a module whose class is known and is no convolution', () => {
+  const weight = (type: string, shape: number[], name = 'net.weight'): string | undefined =>
+    account([[name, shape, { module: { type } }]]).brief[name];
+  it('nn.Bilinear: outputs × pairs of inputs, whatever its name', () => {
+    assert.equal(weight('Bilinear', [5, 3, 2]), 'other 5×6');
+    assert.equal(weight('Bilinear', [5, 3, 2], 'moe.experts.weight'), 'other 5×6');
+    assert.equal(weight('Bilinear', [5, 3, 7], 'pos_embed.weight'), 'other 5×21');
+    assert.equal(account([['bilinear.weight', [5, 3, 2]]]).brief['bilinear.weight'], 'other 5×6');
+  });
+  it("a class of somebody's own is one by name, or by two kernel axes", () => {
+    assert.equal(weight('HeadwiseMap', [8, 16, 4]), 'other 8×64');
+    assert.equal(weight('CausalConv1d', [8, 16, 4]), 'conv 8×64');
+    assert.equal(weight('StyledLayer', [8, 16, 3, 3]), 'conv 8×144');
+    assert.equal(weight('EnsembleLinear', [8, 16, 4]), 'other 8×64');
+  });
+});
+
+describe('layers of a whole module are the maps that torch computes', () => {
+  it('grouped transposed convolution and bilinear layer', async () => {
+    const folder = path.join(ROOT, 'test/fixtures');
+    const { responses } = JSON.parse(readFileSync(path.join(folder, 'tensors.json'), 'utf8')) as {
+      // Written by make_fixtures.py: outputs for each input channel, or pair of inputs, set to 1.
+      responses: Readonly<Record<'up' | 'pairs', readonly (readonly number[])[]>>;
+    };
+    const { layers } = listLayers(await openCheckpoint(path.join(folder, 'zip_transposed_groups.pt')));
+    const [up, pairs] = layers;
+    assert.ok(up !== undefined && pairs !== undefined && layers.length === 2);
+    assert.deepEqual([up.kind, up.groups, up.trivialRank], ['conv', 2, undefined]);
+    assert.deepEqual([pairs.kind, pairs.groups], ['other', undefined]);
+
+    // Out × in of a group: 2 of 4 outputs at each of 2 × 3 places, 3 of 6 inputs; stored in × out.
+    assert.deepEqual(up.shape, [12, 3]);
+    const groups = await matricesOf(up);
+    const zeros = new Array<number>(12).fill(0);
+    const computed = groups.flatMap((group, g) =>
+      group.map((row) => (g === 0 ? [...row, ...zeros] : [...zeros, ...row])),
+    );
+    assertClose(computed, responses.up);
+
+    assert.deepEqual(pairs.shape, [5, 6]);
+    const [whole = []] = await matricesOf(pairs);
+    assertClose(
+      whole,
+      whole.map((row, output) => row.map((_, pair) => responses.pairs[pair]?.[output] ?? NaN)),
+    );
+  });
+});
+
+/** The values that a layer's views show, row by row. */
+async function matricesOf(layer: Layer): Promise<number[][][]> {
+  const data = await readTensorBytes(layer.tensor);
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  return layer.matrices.map(({ offset, rows, columns, rowStride }) =>
+    Array.from({ length: rows }, (_, i) =>
+      Array.from({ length: columns }, (__, j) => view.getFloat32(4 * (offset + i * rowStride + j), true)),
+    ),
+  );
+}
+
+function assertClose(found: readonly (readonly number[])[], expected: readonly (readonly number[])[]): void {
+  assert.deepEqual(
+    found.map((row) => row.length),
+    expected.map((row) => row.length),
+  );
+  found.forEach((row, i) => {
+    row.forEach((value, j) => {
+      const difference = Math.abs(value - (expected[i]?.[j] ?? NaN));
+      assert.ok(difference < 1e-6, `(${i}, ${j}) differs by ${difference}`);
+    });
+  });
+}
 
 describe('anything else with two axes is a matrix', () => {
   it('first axis × rest', () => {

@@ -3,7 +3,14 @@ import { elementCount } from '../checkpoint';
 import { CheckpointError } from '../errors';
 import type { MatrixView } from '../matrixView';
 import { wholeMatrix, type LayerReading } from './matrix';
-import { isDepthwiseName, isTransposedName, moduleType, nameParts, IN_BY_OUT_LEAVES } from './names';
+import {
+  isDepthwiseName,
+  isTorchNonConvolution,
+  isTransposedName,
+  moduleType,
+  nameParts,
+  IN_BY_OUT_LEAVES,
+} from './names';
 
 /** Group counts a user declares for convolutions whose names match, since state dicts do not tell them. */
 export interface DeclaredGroups {
@@ -25,17 +32,27 @@ const MAX_GROUPS = 1 << 17;
 export function isConvolution(tensor: Tensor): boolean {
   const axes = tensor.shape.length;
   if (axes < MIN_AXES || axes > MAX_AXES) return false;
-  const type = moduleType(tensor);
-  if (type !== '' && /Linear|Embedding/.test(type)) return false;
-  const { leaf } = nameParts(tensor.name);
+  const { leaf, parent } = nameParts(tensor.name);
   return (
-    leaf === 'weight' ||
-    leaf === 'weight_orig' ||
-    leaf === 'kernel' ||
-    leaf === 'w' ||
-    leaf === 'depthwise_kernel' ||
-    leaf === 'pointwise_kernel'
+    mayBeConvolution(tensor, parent) &&
+    (leaf === 'weight' ||
+      leaf === 'weight_orig' ||
+      leaf === 'kernel' ||
+      leaf === 'w' ||
+      leaf === 'depthwise_kernel' ||
+      leaf === 'pointwise_kernel')
   );
+}
+
+/**
+ * What the module's class says, where the file tells it. A class of somebody's own is believed to be a convolution if
+ * it is called one or has two or more kernel axes; three axes may be anything (nn.Bilinear, a linear map for each head).
+ */
+function mayBeConvolution(tensor: Tensor, parent: string): boolean {
+  const type = moduleType(tensor);
+  if (type === '') return !parent.includes('bilinear');
+  if (/conv/i.test(type)) return true;
+  return !isTorchNonConvolution(tensor) && !/Linear|Embedding/.test(type) && tensor.shape.length > MIN_AXES;
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   IN_BY_OUT_LEAVES,
   WEIGHT_LEAVES,
   isEmbeddingName,
+  isTorchNonConvolution,
   moduleType,
   nameParts,
 } from './names';
@@ -64,7 +65,7 @@ function linearOrOther(tensor: Tensor): LayerKind {
 function isEmbeddingTensor(tensor: Tensor): boolean {
   const type = moduleType(tensor);
   if (/^Embedding(?:Bag)?$/.test(type)) return true;
-  if (/Linear$|^Conv/.test(type)) return false;
+  if (/Linear$|^Conv/.test(type) || isTorchNonConvolution(tensor)) return false;
   const { leaf, parent } = nameParts(tensor.name);
   return isEmbeddingName(WEIGHT_LEAVES.has(leaf) ? parent : leaf);
 }

@@ -1,6 +1,6 @@
 import type { Tensor } from '../checkpoint';
 import { outByIn, type LayerReading } from './matrix';
-import { isExpertName, nameParts } from './names';
+import { isExpertName, isTorchNonConvolution, nameParts } from './names';
 import type { TensorLookup } from './skipping';
 
 /** A layer is listed for each expert; a thousand times the experts of any model in use is a hostile shape. */
@@ -16,6 +16,8 @@ export function readExperts(tensor: Tensor, find: TensorLookup): LayerReading[] 
   const parts = nameParts(tensor.name);
   const [experts = 0, rows = 0, columns = 0] = tensor.shape;
   if (tensor.shape.length !== 3 || experts > MAX_EXPERTS || !isExpertName(parts)) return undefined;
+  // A bilinear layer of one expert has three axes of its own.
+  if (isTorchNonConvolution(tensor)) return undefined;
   if (parts.segments.some((segment) => segment.includes('conv'))) return undefined;
   const transposed = isStoredInByOut(tensor, find);
   return Array.from({ length: experts }, (_, i) => ({

@@ -33,6 +33,15 @@ export function moduleType(tensor: Tensor): string {
   return tensor.module?.type.split('.').at(-1) ?? '';
 }
 
+/** Classes of torch.nn that have a weight and are no convolution; lookup tables apart, none is an embedding either. */
+const TORCH_CLASSES =
+  /^(?:Lazy)?(?:Linear|NonDynamicallyQuantizableLinear|Bilinear|Embedding|EmbeddingBag|PReLU|MultiheadAttention|(?:RNN|LSTM|GRU)(?:Cell|Base)?|(?:Sync)?BatchNorm(?:[123]d)?|InstanceNorm[123]d|LayerNorm|GroupNorm|RMSNorm|AdaptiveLogSoftmaxWithLoss)$/;
+
+/** Whether the file says that a tensor belongs to one of torch.nn's own classes that is no convolution. */
+export function isTorchNonConvolution(tensor: Tensor): boolean {
+  return TORCH_CLASSES.test(moduleType(tensor));
+}
+
 /** Names that a module's matrix goes by; bare parameters (`pos_embed`, `A_log`) are told by their own name instead. */
 export const WEIGHT_LEAVES: ReadonlySet<string> = new Set([
   'weight',
