@@ -1,5 +1,5 @@
 /** The theme's colours as numbers for canvases, read again when the theme changes. */
-import { blend, cssColour, parseColour, type Colour } from './model/colours';
+import { blend, cssColour, legible, parseColour, type Colour } from './model/colours';
 
 export interface Theme {
   readonly background: string;
@@ -32,7 +32,9 @@ export function readTheme(): Theme {
   const background = colour('--vscode-editor-background', 'Canvas');
   const foreground = colour('--vscode-foreground', 'CanvasText');
   const over = (top: Colour, share: number) => cssColour(blend(top, background, share));
-  const blue = colour('--vscode-charts-blue', '--vscode-foreground');
+  const chart = (name: string) =>
+    legible(colour(`--vscode-charts-${name}`, '--vscode-foreground'), background, foreground);
+  const blue = chart('blue');
   const classes = document.body.classList;
   const highContrast =
     classes.contains('vscode-high-contrast') || classes.contains('vscode-high-contrast-light');
@@ -49,8 +51,8 @@ export function readTheme(): Theme {
     rank: cssColour(blue),
     rankBehind: over(blue, 0.5),
     utilized: cssColour(blue),
-    edge: cssColour(colour('--vscode-charts-orange', '--vscode-foreground')),
-    series: SERIES.map((name) => cssColour(colour(`--vscode-charts-${name}`, '--vscode-foreground'))),
+    edge: cssColour(chart('orange')),
+    series: SERIES.map((name) => cssColour(chart(name))),
     fontFamily: style.fontFamily,
     fontSize: Math.max(10, Math.round(parseFloat(style.fontSize) * 0.85)),
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { energyRanks, rankMetrics } from '../../src/spectrum';
-import { blend, cssColour, parseColour } from '../../webview/model/colours';
+import { blend, contrast, cssColour, legible, parseColour } from '../../webview/model/colours';
 import { snapshot, snapshotLabels } from '../../webview/model/snapshot';
 import { curve, energies, energyMarks, LOG_FLOOR, normalised, thinned } from '../../webview/model/spectrum';
 import { panelLayer, slots } from './panelLayers';
@@ -150,5 +150,30 @@ describe('colours', () => {
     assert.ok(white !== undefined && black !== undefined);
     assert.equal(cssColour(blend(white, black, 0.2)), 'rgba(51, 51, 51, 1)');
     assert.equal(cssColour(blend({ ...white, alpha: 0.5 }, black, 1)), 'rgba(128, 128, 128, 1)');
+  });
+});
+
+describe('colours of curves', () => {
+  const white = { red: 255, green: 255, blue: 255, alpha: 1 };
+  const black = { red: 0, green: 0, blue: 0, alpha: 1 };
+
+  it('have contrasts as WCAG computes them', () => {
+    assert.equal(contrast(black, white), 21);
+    // #767676 is the lightest grey that text may have on white: 4.54.
+    assert.equal(contrast({ red: 118, green: 118, blue: 118, alpha: 1 }, white).toFixed(2), '4.54');
+  });
+
+  it('show on their background, however faint the theme made them', () => {
+    const faint = { red: 209, green: 134, blue: 22, alpha: 0.2 };
+    for (const [background, foreground] of [
+      [white, black],
+      [black, white],
+    ] as const) {
+      const shown = legible(faint, background, foreground);
+      assert.ok(contrast(shown, background) >= 3);
+      assert.equal(shown.alpha, 1);
+    }
+    const clear = { red: 26, green: 133, blue: 255, alpha: 1 };
+    assert.deepEqual(legible(clear, white, black), clear);
   });
 });

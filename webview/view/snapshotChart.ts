@@ -56,6 +56,8 @@ export function snapshotConfig(
           ticks: {
             ...y.ticks,
             maxTicksLimit: 6,
+            // Ranks are whole, also where there is none yet.
+            ...(scale === 'rank' && { precision: 0 }),
             callback: (value) => (scale === 'share' ? percent(Number(value)) : count(Number(value))),
           },
         },
