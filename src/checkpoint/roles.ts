@@ -1,5 +1,5 @@
 import { elementCount, type Tensor, type TensorRole } from './checkpoint';
-import { countOf } from './count';
+import { countOf } from './wording';
 
 /** Keys at the top of a training checkpoint under which trainers keep everything but the model and its optimizer. */
 const TRAINING_KEYS: ReadonlySet<string> = new Set([

@@ -7,41 +7,58 @@ export const HEAD_BYTES = 512;
 
 export type Sniffed =
   | { readonly format: 'safetensors' | 'zip' | 'npy' | 'tar' | 'json' | 'pickle' }
-  /** Known, but not a checkpoint that is read. */
-  | { readonly format: 'other'; readonly description: string }
+  /** A model in a format that is known and not read; `name` is part of a sentence: "ONNX", "a TensorFlow SavedModel". */
+  | { readonly format: 'unread'; readonly name: string }
+  /** What Git leaves in the place of a large file that it has not fetched. */
+  | { readonly format: 'pointer' }
+  /** Known, and no model; `reason` says what it is instead. */
+  | { readonly format: 'other'; readonly reason: string }
   /** Nothing known; it may yet be a pickle of the oldest protocols, which has no signature. */
   | { readonly format: 'unknown' };
 
 interface Signature {
   readonly offset?: number;
+  /** One character each. */
   readonly bytes: string;
-  readonly description: string;
+  readonly is: Sniffed;
 }
 
-/** Bytes as one character each. */
-const OTHERS: readonly Signature[] = [
-  { bytes: '\x89HDF\r\n\x1a\n', description: 'HDF5 (Keras .h5), which is not read yet' },
-  { bytes: 'GGUF', description: 'GGUF, which is not read yet' },
-  { bytes: 'TFL3', offset: 4, description: 'TensorFlow Lite, which is not read yet' },
-  { bytes: '\x08\x03\x12', description: 'ONNX, which is not read yet' },
-  {
-    bytes: 'version https://git-lfs',
-    description: 'a Git LFS pointer: the real file has not been downloaded',
-  },
-  { bytes: '\x89PNG', description: 'a PNG picture' },
-  { bytes: '\xff\xd8\xff', description: 'a JPEG picture' },
-  { bytes: 'GIF8', description: 'a GIF picture' },
-  { bytes: '7z\xbc\xaf\x27\x1c', description: 'a 7z archive' },
-  { bytes: 'Rar!', description: 'a RAR archive' },
-  { bytes: '\x1f\x8b', description: 'gzip-compressed: decompress it first' },
-  { bytes: '\x28\xb5\x2f\xfd', description: 'zstd-compressed: decompress it first' },
-  { bytes: '\xfd7zXZ', description: 'xz-compressed: decompress it first' },
-  { bytes: 'BZh', description: 'bzip2-compressed: decompress it first' },
-  { bytes: '%PDF', description: 'a PDF document' },
-  { bytes: '\x7fELF', description: 'a program' },
-  { bytes: '#!', description: 'a script' },
-  { bytes: 'RIFF', description: 'sound, a picture or a film' },
-  { bytes: '<', description: 'XML or HTML' },
+const unread = (name: string): Sniffed => ({ format: 'unread', name });
+const noCheckpoint = (what: string): Sniffed => ({ format: 'other', reason: `${what}, not a checkpoint` });
+const compressed = (how: string): Sniffed => ({
+  format: 'other',
+  reason: `${how}-compressed: decompress it first`,
+});
+
+const SIGNATURES: readonly Signature[] = [
+  { bytes: '\x89HDF\r\n\x1a\n', is: unread('HDF5 (Keras .h5)') },
+  { bytes: 'GGUF', is: unread('GGUF') },
+  { bytes: 'TFL3', offset: 4, is: unread('TensorFlow Lite') },
+  { bytes: '\x08\x03\x12', is: unread('ONNX') },
+  { bytes: 'version https://git-lfs', is: { format: 'pointer' } },
+  { bytes: '\x89PNG', is: noCheckpoint('a PNG picture') },
+  { bytes: '\xff\xd8\xff', is: noCheckpoint('a JPEG picture') },
+  { bytes: 'GIF8', is: noCheckpoint('a GIF picture') },
+  { bytes: '7z\xbc\xaf\x27\x1c', is: noCheckpoint('a 7z archive') },
+  { bytes: 'Rar!', is: noCheckpoint('a RAR archive') },
+  { bytes: '\x1f\x8b', is: compressed('gzip') },
+  { bytes: '\x28\xb5\x2f\xfd', is: compressed('zstd') },
+  { bytes: '\xfd7zXZ', is: compressed('xz') },
+  { bytes: 'BZh', is: compressed('bzip2') },
+  { bytes: '%PDF', is: noCheckpoint('a PDF document') },
+  { bytes: '\x7fELF', is: noCheckpoint('a program') },
+  { bytes: '#!', is: noCheckpoint('a script') },
+  { bytes: 'RIFF', is: noCheckpoint('sound, a picture or a film') },
+  { bytes: '<', is: noCheckpoint('XML or HTML') },
+];
+
+/** Models whose files have no signature and are known by their names alone, as their own tools know them. */
+const UNREAD_NAMES: readonly (readonly [RegExp, string])[] = [
+  [/^(?:saved_model\.pb(?:txt)?|keras_metadata\.pb|fingerprint\.pb)$/, 'a TensorFlow SavedModel'],
+  [/^variables\.(?:index|data-\d{5}-of-\d{5})$/, 'a TensorFlow SavedModel'],
+  [/\.(?:index|data-\d{5}-of-\d{5})$/, 'a TensorFlow checkpoint'],
+  [/\.pb$/, 'a TensorFlow graph (.pb)'],
+  [/\.msgpack$/, 'Flax (.msgpack)'],
 ];
 
 /** How pickles begin since protocol 2. */
@@ -51,23 +68,26 @@ const MAX_PROTOCOL = 5;
 /** ONNX begins with its version field; versions of the format so far. */
 const MAX_ONNX_VERSION = 20;
 
-/** What the head of a file looks like. Content decides; `extension` (with its dot) only breaks ties. */
-export function sniff(head: Uint8Array, extension: string): Sniffed {
+/** What the head of a file looks like. Content decides; the file's name, without its folder, only where that is mute. */
+export function sniff(head: Uint8Array, fileName: string): Sniffed {
+  const name = fileName.toLowerCase();
   const text = Buffer.from(head).toString('latin1');
   if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) return { format: 'zip' };
   if (looksLikeNpy(head)) return { format: 'npy' };
   // Before the signatures: the length that a safetensors file begins with may look like any of the short ones.
   if (looksLikeSafetensors(head)) return { format: 'safetensors' };
-  const other = OTHERS.find(({ bytes, offset = 0 }) => text.startsWith(bytes, offset));
-  if (other !== undefined) return { format: 'other', description: other.description };
+  // These begin with anything, a weight's own bytes or a short signature among it.
+  const named = UNREAD_NAMES.find(([pattern]) => pattern.test(name));
+  if (named !== undefined) return unread(named[1]);
+  const signature = SIGNATURES.find(({ bytes, offset = 0 }) => text.startsWith(bytes, offset));
+  if (signature !== undefined) return signature.is;
   if (looksLikeTar(head)) return { format: 'tar' };
-  if (extension === '.safetensors') return { format: 'safetensors' };
+  if (name.endsWith('.safetensors')) return { format: 'safetensors' };
   if (/^\s*[{[]/.test(text)) return { format: 'json' };
   if (head[0] === PROTO && (head[1] ?? 0xff) <= MAX_PROTOCOL) return { format: 'pickle' };
-  if (isOnnx(head, extension)) return { format: 'other', description: 'ONNX, which is not read yet' };
-  return { format: 'unknown' };
+  return isOnnx(head, name) ? unread('ONNX') : { format: 'unknown' };
 }
 
-function isOnnx(head: Uint8Array, extension: string): boolean {
-  return extension === '.onnx' && head[0] === 0x08 && (head[1] ?? 0xff) <= MAX_ONNX_VERSION;
+function isOnnx(head: Uint8Array, name: string): boolean {
+  return name.endsWith('.onnx') && head[0] === 0x08 && (head[1] ?? 0xff) <= MAX_ONNX_VERSION;
 }

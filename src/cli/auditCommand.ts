@@ -1,6 +1,6 @@
 import { realpathSync, statSync } from 'node:fs';
 import { CheckpointError, printable } from '../checkpoint/errors';
-import { listCheckpointFiles } from '../checkpoint/open';
+import { listCheckpointFiles, nothingFound } from '../checkpoint/open';
 import { createBackend } from '../compute';
 import { audit } from '../engine/audit';
 import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
@@ -41,7 +41,7 @@ export async function runAudit(
     const reason = cannotWrite(options.json);
     if (reason !== undefined) throw new UsageError(`--json ${printable(options.json)}: ${reason}`);
   }
-  const { files, failed } = await expandInputs(options.inputs, streams);
+  const { files, failed } = await expandInputs(options.inputs, streams, signal);
   refuseToOverwrite(options.json, files);
   const { documents, failures } = await auditAll(options, files, streams, signal);
   complainOfIdleOptions(options, documents, streams);
@@ -92,22 +92,27 @@ async function auditAll(
   return { documents, failures };
 }
 
-/** Folders that hold checkpoints become those; everything else stays as given. */
+/** Folders become the checkpoints in them; everything else stays as given. What was not looked at counts as failed. */
 async function expandInputs(
   inputs: readonly string[],
   streams: Streams,
+  signal: AbortSignal,
 ): Promise<{ files: string[]; failed: number }> {
   const files: string[] = [];
   let failed = 0;
   for (const input of inputs) {
     try {
       const isFolder = statSync(input, { throwIfNoEntry: false })?.isDirectory() === true;
-      const found = isFolder ? await listCheckpointFiles(input) : [input];
-      if (found.length === 0) {
-        throw new CheckpointError('unsupported', 'no checkpoints in this folder', { file: input });
+      if (!isFolder) {
+        files.push(input);
+        continue;
       }
-      files.push(...found);
+      const listing = await listCheckpointFiles(input, signal);
+      files.push(...listing.files);
+      const reason = listing.incomplete ?? (listing.files.length === 0 ? nothingFound(listing) : undefined);
+      if (reason !== undefined) throw new CheckpointError('unsupported', reason, { file: input });
     } catch (error) {
+      signal.throwIfAborted();
       streams.complain(oneLine(error, input));
       failed++;
     }

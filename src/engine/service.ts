@@ -1,5 +1,5 @@
-import { printable } from '../checkpoint/errors';
-import { listCheckpointFiles } from '../checkpoint/open';
+import { CheckpointError, printable } from '../checkpoint/errors';
+import { listCheckpointFiles, nothingFound } from '../checkpoint/open';
 import { audit } from './audit';
 import { BackendPool } from './backendPool';
 import { clearCache, openCache } from './cache';
@@ -26,7 +26,7 @@ export class EngineService {
       await this.report(params, signal);
       return null;
     });
-    host.serve('checkpoints', ({ folder }) => listCheckpointFiles(folder));
+    host.serve('checkpoints', ({ folder }, signal) => this.checkpoints(folder, signal));
     host.serve('clearCache', async () => {
       await clearCache();
       return null;
@@ -78,6 +78,15 @@ export class EngineService {
     const document = this.documents.get(params.job) ?? (await this.audit(params, signal));
     signal.throwIfAborted();
     writeReport(document, format, target);
+  }
+
+  /** @throws CheckpointError when there are none, but something else that explains it. */
+  private async checkpoints(folder: string, signal: AbortSignal): Promise<readonly string[]> {
+    const listing = await listCheckpointFiles(folder, signal);
+    const { files, notRead, incomplete } = listing;
+    if (incomplete !== undefined) this.log('warn', `${folder}: ${incomplete}`);
+    if (files.length > 0 || (notRead.length === 0 && incomplete === undefined)) return files;
+    throw new CheckpointError('unsupported', incomplete ?? nothingFound(listing), { file: folder });
   }
 
   private log(level: 'info' | 'warn' | 'error', message: string): void {

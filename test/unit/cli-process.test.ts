@@ -113,6 +113,17 @@ describe('rankscope audit', () => {
     );
   });
 
+  it('audits what it finds in a folder, and fails in one line for what it did not look at', () => {
+    const deep = path.join('runs', ...'abcdefghijklm');
+    mkdirSync(path.join(scratch, deep), { recursive: true });
+    mkdirSync(path.join(scratch, 'runs/exp/version_0/checkpoints'), { recursive: true });
+    writeModel('runs/exp/version_0/checkpoints/last.safetensors', { 'fc.weight': [4, 4] });
+    const { status, stdout, stderr } = rankscope('audit', 'runs', '--format', 'csv');
+    assert.equal(status, 1);
+    assert.match(stdout, /^runs\/exp\/version_0\/checkpoints\/last\.safetensors,fc\.weight,/m);
+    assert.equal(stderr, 'rankscope: runs: folders deeper than 12 were not looked at\n');
+  });
+
   it('fails in one line where there is nothing to read', () => {
     for (const input of ['missing.pt', 'out']) {
       const { status, stdout, stderr } = rankscope('audit', input);

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Checkpoint } from '../checkpoint';
-import { countOf } from '../count';
+import { countOf } from '../wording';
 import { CheckpointError } from '../errors';
 import { type RandomAccessFile, ioError, withFile } from '../file';
 import { JsonReader } from '../json';

@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../checkpoint';
 import { bytesPerElement } from '../dtype';
-import { countOf } from '../count';
+import { countOf } from '../wording';
 import { CheckpointError } from '../errors';
 import type { RandomAccessFile } from '../file';
 import { type Unpickled, unpickle } from '../pickle/machine';

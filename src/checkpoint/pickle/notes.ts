@@ -1,4 +1,4 @@
-import { countOf } from '../count';
+import { countOf, inARow } from '../wording';
 
 /** Names listed in a note; a whole module may name hundreds. */
 const NAMED_GLOBALS = 8;
@@ -26,6 +26,5 @@ export function listGlobals(names: readonly string[]): string {
   if (others.length > NAMED_GLOBALS) parts.push(`${others.length - NAMED_GLOBALS} more`);
   if (classes > 0) parts.push(`${countOf(classes, 'class', 'classes')} of torch.nn`);
   if (functions > 0) parts.push(`${countOf(functions, 'function')} of torch.nn`);
-  const last = parts.pop() ?? '';
-  return parts.length === 0 ? last : `${parts.join(', ')} and ${last}`;
+  return inARow(parts);
 }
