@@ -54,6 +54,8 @@ export interface Overlay {
   lines: readonly ReferenceLine[];
   /** Data coordinate on the x axis that a pointer or a key is at. */
   cursor: number | undefined;
+  /** The theme of the last configuration: a chart keeps its plugins when the theme changes. */
+  theme?: Theme;
 }
 
 /** Draws reference lines below the curves' labels and the cursor above the grid. */

@@ -42,6 +42,7 @@ export function spectrumConfig(
 ): ChartConfiguration<'line', XY[]> {
   const x = axisLook(theme, 'index');
   overlay.lines = referenceLines(curves, look, theme);
+  overlay.theme = theme;
   return {
     type: 'line',
     data: { datasets: curves.flatMap((curve, i) => datasets(curve, i, look, theme)) },
@@ -67,7 +68,7 @@ export function spectrumConfig(
         y: yAxis(curves, look, theme),
       },
     },
-    plugins: [overlayPlugin(overlay, () => theme)],
+    plugins: [overlayPlugin(overlay, () => overlay.theme ?? theme)],
   };
 }
 
