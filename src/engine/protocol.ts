@@ -44,7 +44,7 @@ export interface EngineRequests {
   readonly audit: { readonly params: AuditParams; readonly result: AuditDocument };
   /** Writes the report of an audit to a file; JSON holds the singular values. */
   readonly report: { readonly params: ReportParams; readonly result: null };
-  /** Paths of the checkpoints in a folder; the folder itself when it is one model in shards. */
+  /** Paths of the checkpoints in a folder and those in it; a folder itself where it is one model in shards. */
   readonly checkpoints: { readonly params: { readonly folder: string }; readonly result: readonly string[] };
   readonly clearCache: { readonly params: Record<string, never>; readonly result: null };
   readonly backends: {

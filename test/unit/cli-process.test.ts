@@ -114,7 +114,7 @@ describe('rankscope audit', () => {
   });
 
   it('audits what it finds in a folder, and fails in one line for what it did not look at', () => {
-    const deep = path.join('runs', ...'abcdefghijklm');
+    const deep = path.join('runs', 'a/b/c/d/e/f/g/h/i/j/k/l/m');
     mkdirSync(path.join(scratch, deep), { recursive: true });
     mkdirSync(path.join(scratch, 'runs/exp/version_0/checkpoints'), { recursive: true });
     writeModel('runs/exp/version_0/checkpoints/last.safetensors', { 'fc.weight': [4, 4] });
