@@ -8,7 +8,7 @@ import { inARow } from './wording';
 
 /** Folders below the given one: `runs/project/user/date/time/version/checkpoints` is seven, a sweep a few more. */
 const MAX_DEPTH = 12;
-/** Files and folders looked at, about a second's work; a folder of runs has hundreds, one of pictures millions. */
+/** Files and folders looked at, a few seconds' work; a folder of runs has hundreds, one of pictures millions. */
 const MAX_ENTRIES = 20_000;
 
 /** Folders of other people's code, which hold test files that look like checkpoints. */
