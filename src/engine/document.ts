@@ -47,7 +47,7 @@ export interface CheckpointFacts {
   readonly format: string;
   readonly bytes: number;
   readonly tensors: number;
-  /** Elements of the model's floating-point tensors, shared storages counted once, optimizer state and buffers left out. */
+  /** Elements of the model's floating-point tensors, shared storages counted once, training state and buffers left out. */
   readonly parameters: number;
   readonly sha256?: string;
   readonly notes?: readonly string[];
