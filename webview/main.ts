@@ -3,5 +3,8 @@ import { Connection } from './connection';
 import { Panel } from './panel';
 import { registerControls } from './toolkit';
 
+const connection = new Connection();
+// Answers cannot come before this script has ended: the host works while the page is being made.
+connection.send({ type: 'ready' });
 registerControls();
-new Panel(new Connection()).mount(document.body);
+new Panel(connection).mount(document.body);

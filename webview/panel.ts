@@ -38,6 +38,8 @@ export class Panel {
   private view: ViewState;
   private theme = readTheme();
   private urgent = true;
+  /** Summary and table have been painted once. */
+  private isReadable = false;
   private storing: number | undefined;
   private styledNames: readonly string[] = [];
   private readonly frames = new Frames(() => {
@@ -127,7 +129,6 @@ export class Panel {
       this.receive(message);
     });
     this.paintSoon();
-    this.connection.send({ type: 'ready' });
   }
 
   private receive(message: ToPanel): void {
@@ -175,9 +176,15 @@ export class Panel {
     const colours = new Map(drawn.map(({ facts }, i) => [facts.name, curveStyle(theme, i).colour]));
     this.exportMenu.enable(state.phase.kind === 'done', state.finished > 0);
     this.cards.render(cards(state));
+    this.tables.render(state, view, colours);
+    // Charts take longer to make than all the rest: on a fresh page, what can be read comes a frame before them.
+    if (!this.isReadable) {
+      this.isReadable = true;
+      this.paintSoon();
+      return;
+    }
     this.snapshot.render(state, view, theme, colours);
     this.spectrum.render(chosen, view, theme);
-    this.tables.render(state, view, colours);
     this.restoreScroll();
   }
 
