@@ -16,10 +16,10 @@ export class AuditPanel {
   }
 
   /** The panel of a file, once its page has come up; other panels may be open. */
-  static async of(workbench, file) {
+  static async of(workbench, file, timeout = undefined) {
     const frame = workbench.panel();
     const name = encodeURIComponent(file).replaceAll('%2F', '/');
-    await frame.locator(`body[data-resource$="/${name}"]`).waitFor();
+    await frame.locator(`body[data-resource$="/${name}"]`).waitFor({ timeout });
     return new AuditPanel(frame);
   }
 
