@@ -75,16 +75,17 @@ export function bidiagonalize(
     for (let i = 0; i < left; i++) store<f64>(at(u, i), load<f64>(at2(R, j + i, ld, j)));
     const tauLeft = reflectOntoFirst(left, u, at(d, j));
     if (right == 0) return;
-    // R[j…, j+1…] −= τ·u·(uᵀR)
+    // R[j…, j+1…] −= τ·u·(uᵀR), then the same from the right with row j's reflection: each row once, while it is in
+    // the cache.
     zero(right, w);
     for (let i = 0; i < left; i++) axpy(right, load<f64>(at(u, i)), at2(R, j + i, ld, j + 1), w);
-    for (let i = 0; i < left; i++) axpy(right, -tauLeft * load<f64>(at(u, i)), w, at2(R, j + i, ld, j + 1));
     const row = at2(R, j, ld, j + 1);
+    axpy(right, -tauLeft * load<f64>(u), w, row);
     const tauRight = reflectOntoFirst(right, row, at(f, j));
-    if (tauRight == 0) continue;
     for (let i = 1; i < left; i++) {
       const other = at2(R, j + i, ld, j + 1);
-      axpy(right, -tauRight * dot(right, other, row), row, other);
+      axpy(right, -tauLeft * load<f64>(at(u, i)), w, other);
+      if (tauRight != 0) axpy(right, -tauRight * dot(right, other, row), row, other);
     }
   }
 }
