@@ -3,7 +3,8 @@
 // R is reduced to bidiagonal form (Golub & Kahan, 1965); the singular values are the non-negative eigenvalues of the
 // zero-diagonal tridiagonal matrix that interleaves the bidiagonal's elements. Absolute error: a few ulps of σ₁.
 
-import { at, at2, axpy, dot, scale, zero } from './simd';
+import { reflect } from './householder';
+import { at, at2, axpy, dot, zero } from './simd';
 
 /**
  * R ← the triangle of QR([R; S]): R n × n upper triangular row-major (`ld` elements a row), S rows × n, destroyed.
@@ -37,22 +38,6 @@ export function foldRows(n: i32, R: usize, ld: i32, rows: i32, S: usize, ldS: i3
   }
 }
 
-/** Householder vector of x[0 … n−1] onto its first element, written over x with x[0] = 1; returns τ, β in `beta`. */
-function reflectOntoFirst(n: i32, x: usize, beta: usize): f64 {
-  const alpha = load<f64>(x);
-  const rest = dot(n - 1, at(x, 1), at(x, 1));
-  store<f64>(x, 1);
-  if (rest == 0) {
-    store<f64>(beta, alpha);
-    return 0;
-  }
-  const norm = Math.sqrt(alpha * alpha + rest);
-  const b = alpha > 0 ? -norm : norm;
-  store<f64>(beta, b);
-  scale(n - 1, 1 / (alpha - b), at(x, 1));
-  return (b - alpha) / b;
-}
-
 /**
  * Columns `from` … `to`−1 of the reduction of the n × n matrix R to upper bidiagonal form: diagonal d[n],
  * superdiagonal f[n−1]. Call with consecutive ranges up to n. `work` holds 2·n float64.
@@ -73,7 +58,7 @@ export function bidiagonalize(
     const left = n - j;
     const right = left - 1;
     for (let i = 0; i < left; i++) store<f64>(at(u, i), load<f64>(at2(R, j + i, ld, j)));
-    const tauLeft = reflectOntoFirst(left, u, at(d, j));
+    const tauLeft = reflect(right, at(u, 1), u, at(d, j));
     if (right == 0) return;
     // R[j…, j+1…] −= τ·u·(uᵀR), then the same from the right with row j's reflection: each row once, while it is in
     // the cache.
@@ -81,7 +66,7 @@ export function bidiagonalize(
     for (let i = 0; i < left; i++) axpy(right, load<f64>(at(u, i)), at2(R, j + i, ld, j + 1), w);
     const row = at2(R, j, ld, j + 1);
     axpy(right, -tauLeft * load<f64>(u), w, row);
-    const tauRight = reflectOntoFirst(right, row, at(f, j));
+    const tauRight = reflect(right - 1, at(row, 1), row, at(f, j));
     for (let i = 1; i < left; i++) {
       const other = at2(R, j + i, ld, j + 1);
       axpy(right, -tauLeft * load<f64>(at(u, i)), w, other);

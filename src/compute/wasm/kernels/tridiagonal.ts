@@ -6,6 +6,7 @@
 // (Dongarra, Hammarling & Sorensen, "Block reduction of matrices to condensed forms", 1989.)
 
 import { addOuterProduct } from './gram';
+import { reflect } from './householder';
 import { at, at2, axpy, dot, fma, scale, sumLanes, zero } from './simd';
 
 /** Reflections gathered before the block is updated. */
@@ -99,26 +100,6 @@ function addDiagonalBlock(D: usize, ld: i32, x: usize, y: usize, t0: f64, t1: f6
   store<f64>(y, load<f64>(y, 8) + t1 + (d10 * x0 + load<f64>(row1, 8) * x1 + (d21 * x2 + d31 * x3)), 8);
   store<f64>(y, load<f64>(y, 16) + t2 + (d20 * x0 + d21 * x1 + (load<f64>(row2, 16) * x2 + d32 * x3)), 16);
   store<f64>(y, load<f64>(y, 24) + t3 + (d30 * x0 + d31 * x1 + (d32 * x2 + load<f64>(row3, 24) * x3)), 24);
-}
-
-/**
- * Reflection H = I − τ·v·vᵀ with v[n−1] = 1 that maps x[0 … n−1] onto ±‖x‖·e_{n−1}.
- * Writes v over x; returns τ (0 when x is already there); the mapped value goes to `beta`.
- */
-function reflectOntoLast(n: i32, x: usize, beta: usize): f64 {
-  const last = at(x, n - 1);
-  const alpha = load<f64>(last);
-  const rest = dot(n - 1, x, x);
-  store<f64>(last, 1);
-  if (rest == 0) {
-    store<f64>(beta, alpha);
-    return 0;
-  }
-  const norm = Math.sqrt(alpha * alpha + rest);
-  const b = alpha > 0 ? -norm : norm;
-  store<f64>(beta, b);
-  scale(n - 1, 1 / (alpha - b), x);
-  return (b - alpha) / b;
 }
 
 /**
@@ -289,7 +270,7 @@ export function tridiagonalizePanel(
     const row = at2(A, r, ld, 0);
     applyPanelToRow(row, r, p, V, W, ld, onV, onW);
     store<f64>(at(d, r), load<f64>(at(row, r)));
-    const t = reflectOntoLast(r, row, at(e, r - 1));
+    const t = reflect(r - 1, row, at(row, r - 1), at(e, r - 1));
     store<f64>(at(tau, r), t);
     const v = at2(V, p, ld, 0);
     zero(ld, v);
