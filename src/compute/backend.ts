@@ -1,8 +1,6 @@
 import type { Tensor } from '../checkpoint/checkpoint';
 import type { MatrixView } from '../checkpoint/matrixView';
 
-export type { MatrixView } from '../checkpoint/matrixView';
-
 /** Singular values wanted of one or more matrices of one tensor (groups of a convolution, q, k and v …). */
 export interface SpectrumRequest {
   readonly tensor: Tensor;

@@ -139,11 +139,6 @@ export class KernelInstance {
     this.kernels = instance.exports as unknown as KernelExports;
   }
 
-  /** Bytes of memory held. */
-  get bytes(): number {
-    return this.memory.buffer.byteLength;
-  }
-
   /** Forgets every allocation. */
   reset(): void {
     this.top = FIRST_ADDRESS;
