@@ -28,6 +28,10 @@ function pythonWith(modules: string): string | undefined {
   return candidates.find((program) => runBy(program, `import ${modules}`).status === 0);
 }
 
+if (process.env.RANKSCOPE_REQUIRE_PYTHON === '1' && pythonWith('torch, numpy') === undefined) {
+  throw new Error('no Python with torch and numpy here');
+}
+
 const plain = pythonWith('ast');
 const hasPython = plain !== undefined;
 const python = (script: string, stdin?: string): Output => runBy(plain ?? '', script, stdin);
