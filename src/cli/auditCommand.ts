@@ -6,25 +6,28 @@ import { audit } from '../engine/audit';
 import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
 import { openCache } from '../engine/cache';
 import type { AuditDocument } from '../engine/document';
-import type { Progress } from '../engine/progress';
 import { renderCsvHeader, renderCsvRows } from '../engine/report/csv';
-import type { Display } from '../engine/report/display';
 import { renderJson } from '../engine/report/json';
 import { renderMarkdown } from '../engine/report/markdown';
 import { trimmed } from '../engine/report/quantities';
-import { UsageError, type AuditArguments } from './arguments';
+import { parseAudit, type AuditArguments } from './auditArguments';
+import type { CliCommand, Streams } from './command';
+import { UsageError } from './flags';
+import { AUDIT_HELP } from './help';
 import { renderTable } from './table';
 
-/** Where a command writes. */
-export interface Streams {
-  readonly out: (text: string) => void;
-  readonly display: Display;
-  /** One line for people on stderr. */
-  readonly complain: (line: string) => void;
-  readonly onProgress: (progress: Progress) => void;
-  /** The progress shown is over. */
-  readonly endProgress: () => void;
-}
+/** `rankscope audit`. */
+export const auditCommand: CliCommand = {
+  name: 'audit',
+  usage: [['audit <file|folder>...', 'ranks and utilization of every layer']],
+  help: AUDIT_HELP,
+  parse(argv) {
+    const options = parseAudit(argv);
+    if (options === 'help') return 'help';
+    const writesFile = options.json !== undefined && options.json !== '-';
+    return (terminal) => terminal.job(writesFile, (streams, signal) => runAudit(options, streams, signal));
+  },
+};
 
 /**
  * `rankscope audit`: each input in turn; one that fails is said and the others go on.
@@ -32,11 +35,7 @@ export interface Streams {
  * @returns the exit code: 0, 1 when an input failed, 3 when a mean utilization is under the gate
  * @throws UsageError, or the signal's reason when cancelled
  */
-export async function runAudit(
-  options: AuditArguments,
-  streams: Streams,
-  signal: AbortSignal,
-): Promise<number> {
+async function runAudit(options: AuditArguments, streams: Streams, signal: AbortSignal): Promise<number> {
   if (options.json !== undefined && options.json !== '-') {
     const reason = cannotWrite(options.json);
     if (reason !== undefined) throw new UsageError(`--json ${printable(options.json)}: ${reason}`);

@@ -1,18 +1,5 @@
 /** Texts of `--help`; each fits 80 columns. */
 
-export const GENERAL_HELP = `rankscope: how much of each layer of a neural network is used.
-
-Usage
-  rankscope audit <file|folder>...   ranks and utilization of every layer
-  rankscope cache path|clear         where results are kept; forget them
-  rankscope <command> --help         more about a command
-  rankscope --version
-
-Exit codes
-  0 done   1 failed   2 wrong usage   3 a --fail-... gate did not hold
-  130 cancelled
-`;
-
 export const AUDIT_HELP = `rankscope audit <file|folder>...
 
 Reads checkpoints (safetensors, PyTorch, NumPy), takes the singular values of

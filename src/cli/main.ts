@@ -1,46 +1,28 @@
 #!/usr/bin/env node
 import { printable } from '../checkpoint/errors';
-import { cacheDirectory, clearCache } from '../engine/cache';
-import { TOOL } from '../engine/version';
-import { UsageError, parseCommand, type AuditArguments } from './arguments';
-import { runAudit } from './auditCommand';
-import { AUDIT_HELP, CACHE_HELP, GENERAL_HELP } from './help';
+import type { Streams, Terminal } from './command';
+import { parseCommand } from './commands';
+import { UsageError } from './flags';
 import { CANCELLED, Cancelled, abortOnSignals } from './interruption';
 import { ProgressBar } from './progressBar';
 import { displayOf } from './terminal';
 
-const HELP = { general: GENERAL_HELP, audit: AUDIT_HELP, cache: CACHE_HELP } as const;
-
 const FAILED = 1;
 const WRONG_USAGE = 2;
 
-/** Runs the command that `argv` asks for. @returns the exit code. */
-async function run(argv: readonly string[]): Promise<number> {
-  const command = parseCommand(argv);
-  switch (command.kind) {
-    case 'help':
-      print(HELP[command.topic]);
-      return 0;
-    case 'version':
-      print(`${TOOL.name} ${TOOL.version}\n`);
-      return 0;
-    case 'cache':
-      if (command.action === 'clear') await clearCache();
-      else print(`${cacheDirectory()}\n`);
-      return 0;
-    case 'audit':
-      return auditWithTerminal(command.arguments);
-  }
-}
+const terminal: Terminal = { print, complain, job };
 
-async function auditWithTerminal(options: AuditArguments): Promise<number> {
+async function job(
+  hasMoreToWrite: boolean,
+  work: (streams: Streams, signal: AbortSignal) => Promise<number>,
+): Promise<number> {
   const progress = new ProgressBar(process.stderr, displayOf(process.stderr, process.env));
   const endProgress = () => {
     progress.erase();
   };
   onOutputFailure = (error) => {
     // `rankscope audit … | head`: the reader has seen enough, which is no failure; a file still to be written is.
-    if (error.code === 'EPIPE' && options.json !== undefined && options.json !== '-') return;
+    if (error.code === 'EPIPE' && hasMoreToWrite) return;
     endProgress();
     endAfterOutputFailure(error);
   };
@@ -53,7 +35,7 @@ async function auditWithTerminal(options: AuditArguments): Promise<number> {
       onProgress: progress.update.bind(progress),
       endProgress,
     };
-    return await runAudit(options, streams, signal);
+    return await work(streams, signal);
   } finally {
     endProgress();
   }
@@ -94,11 +76,13 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => undefined);
 
 // The code is set, not exited with: what was written to a pipe still has to be taken by its reader.
-run(process.argv.slice(2)).then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    process.exitCode = exitCodeOf(error);
-  },
-);
+Promise.resolve()
+  .then(() => parseCommand(process.argv.slice(2))(terminal))
+  .then(
+    (code) => {
+      process.exitCode = code;
+    },
+    (error: unknown) => {
+      process.exitCode = exitCodeOf(error);
+    },
+  );
