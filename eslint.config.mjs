@@ -6,8 +6,11 @@ const LAYERS = {
   checkpoint: [],
   spectrum: [],
   compute: ['checkpoint'],
-  engine: ['spectrum', 'checkpoint', 'compute'],
-  cli: ['engine', 'spectrum', 'checkpoint', 'compute'],
+  lowrank: ['spectrum', 'checkpoint', 'compute'],
+  network: ['spectrum', 'checkpoint', 'compute'],
+  utilization: ['network', 'spectrum', 'checkpoint', 'compute'],
+  engine: ['utilization', 'lowrank', 'network', 'spectrum', 'checkpoint', 'compute'],
+  cli: ['engine', 'utilization', 'lowrank', 'network', 'spectrum', 'checkpoint', 'compute'],
   extension: ['engine'],
 };
 

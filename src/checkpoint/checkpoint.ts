@@ -30,7 +30,39 @@ export type StorageBytes =
       /** Bytes of the text in the file. */
       readonly encodedLength: number;
       readonly byteLength: number;
+    }
+  | {
+      /** Held in memory: a matrix that was computed, not read. */
+      readonly encoding: 'memory';
+      /** What it was computed from, for messages. */
+      readonly path: string;
+      readonly bytes: Uint8Array;
+      readonly byteLength: number;
+    }
+  | {
+      /** φ(ω·U·Vᵀ)/g, float32: a weight kept as factors, multiplied out when it is read. */
+      readonly encoding: 'product';
+      readonly path: string;
+      readonly product: ActivatedProduct;
+      readonly byteLength: number;
     };
+
+/**
+ * A stack of matrices φ(ω·U·Vᵀ)/g, one a group, rows following one another (Ji et al., "Sine activated
+ * low-rank matrices for parameter efficient learning", eq. 3). The identity makes it the ordinary low-rank product.
+ */
+export interface ActivatedProduct {
+  readonly activation: 'identity' | 'sine';
+  readonly omega: number;
+  /** One for each group. */
+  readonly gains: readonly number[];
+  /** groups × m × k, or m × k. */
+  readonly U: Tensor;
+  /** groups × n × k, or n × k. */
+  readonly V: Tensor;
+  /** The product is Wᵀ (n × m): the original was stored in × out. */
+  readonly transposed: boolean;
+}
 
 /** How a tensor's elements lie in its storage, when not contiguous in row-major order from the first byte. */
 export interface StridedLayout {

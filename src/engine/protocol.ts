@@ -2,8 +2,10 @@
  * What the extension host and the engine process say to each other: JSON-RPC 2.0 (vscode-jsonrpc) over the
  * engine's standard input and output. Requests are cancelled with JSON-RPC's own `$/cancelRequest`. Types only; neither end is imported.
  */
+import type { ConversionNotifications, ConversionRequests } from './conversionProtocol';
 import type { AuditDocument, CheckpointFacts, LayerAudit } from './document';
 import type { Progress } from './progress';
+import type { UtilizationNotifications, UtilizationRequests } from './utilizationProtocol';
 
 /** Chosen by the caller; notifications of a running job carry the number of the job they belong to. */
 export type JobId = number;
@@ -36,7 +38,7 @@ export interface BackendFacts {
 }
 
 /** Requests, host → engine. A failed job is an error response whose message is one line. */
-export interface EngineRequests {
+export interface EngineRequests extends ConversionRequests, UtilizationRequests {
   /**
    * Every layer comes with its singular values in a `layer` notification before the answer. The document leaves them
    * out: of a large model they are many megabytes, which the host would have to parse in one go.
@@ -60,7 +62,7 @@ export interface HostNotifications {
 }
 
 /** Notifications, engine → host. Layers come as they finish, with their singular values. */
-export interface EngineNotifications {
+export interface EngineNotifications extends ConversionNotifications, UtilizationNotifications {
   readonly opened: {
     readonly job: JobId;
     readonly checkpoint: CheckpointFacts;
