@@ -1,10 +1,10 @@
 import type { DType } from './dtype';
 
 /**
- * Where the bytes of a storage lie. Plain data, so that it can be handed to a worker thread, which then
+ * A range of a file that holds a storage. Plain data, so that it can be handed to a worker thread, which then
  * reads from the file itself: tensors never travel between threads.
  */
-export type StorageBytes =
+export type FileBytes =
   | {
       readonly encoding: 'raw';
       readonly path: string;
@@ -30,22 +30,27 @@ export type StorageBytes =
       /** Bytes of the text in the file. */
       readonly encodedLength: number;
       readonly byteLength: number;
-    }
-  | {
-      /** Held in memory: a matrix that was computed, not read. */
-      readonly encoding: 'memory';
-      /** What it was computed from, for messages. */
-      readonly path: string;
-      readonly bytes: Uint8Array;
-      readonly byteLength: number;
-    }
-  | {
-      /** φ(ω·U·Vᵀ)/g, float32: a weight kept as factors, multiplied out when it is read. */
-      readonly encoding: 'product';
-      readonly path: string;
-      readonly product: ActivatedProduct;
-      readonly byteLength: number;
     };
+
+/** Held in memory: a matrix that was computed, not read. */
+export interface MemoryBytes {
+  readonly encoding: 'memory';
+  /** What it was computed from, for messages. */
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly byteLength: number;
+}
+
+/** φ(ω·U·Vᵀ)/g, float32: a weight kept as factors, multiplied out when it is read. */
+export interface ProductBytes {
+  readonly encoding: 'product';
+  readonly path: string;
+  readonly product: ActivatedProduct;
+  readonly byteLength: number;
+}
+
+/** Where the bytes of a storage come from. */
+export type StorageBytes = FileBytes | MemoryBytes | ProductBytes;
 
 /**
  * A stack of matrices φ(ω·U·Vᵀ)/g, one a group, rows following one another (Ji et al., "Sine activated

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { inflateRawSync } from 'node:zlib';
-import { type StorageBytes, type Tensor, elementCount } from './checkpoint';
+import { multiplyOut, productSizes, type ProductFactors } from './activatedProduct';
+import { type FileBytes, type ProductBytes, type Tensor, elementCount } from './checkpoint';
 import { type DType, bytesPerElement } from './dtype';
 import { CheckpointError } from './errors';
 import { allocateBytes, ioError, readFullySync, withFile } from './file';
@@ -11,6 +12,9 @@ import { isRowMajor, reach, rowMajorStrides } from './layout';
  * calls more cost as much as these bytes.
  */
 const MIN_BLOCK_BYTES = 1024 * 1024;
+
+/** Multiply-adds of a product done before anything else may run: some tens of milliseconds. */
+const MULTIPLY_ADDS_PER_TURN = 2 ** 24;
 
 /** Bytes of a tensor that stand in the file exactly as `readTensorBytes` gives them. */
 export interface ByteRange {
@@ -49,13 +53,13 @@ export function isContiguousRaw(tensor: Tensor): boolean {
 
 /** The range of a contiguous raw tensor. @throws CheckpointError for all others: ask `isContiguousRaw` first. */
 export function byteRange(tensor: Tensor): ByteRange {
-  if (!isContiguousRaw(tensor)) {
+  const { storage, layout, dtype, shape } = tensor;
+  if (storage.encoding !== 'raw' || !isContiguousRaw(tensor)) {
     throw new CheckpointError('unsupported', 'its values are not one range of the file', {
-      file: tensor.storage.path,
+      file: storage.path,
       tensor: tensor.name,
     });
   }
-  const { storage, layout, dtype, shape } = tensor;
   const size = bytesPerElement(dtype);
   const offset = storage.offset + (layout?.offset ?? 0) * size;
   return { path: storage.path, offset, byteLength: elementCount(shape) * size };
@@ -74,11 +78,17 @@ function isPacked({ layout, shape }: Tensor): boolean {
  */
 export async function readTensorBytes(tensor: Tensor): Promise<Uint8Array> {
   try {
-    return await withFile(tensor.storage.path, async (file) => {
+    const { storage } = tensor;
+    if (storage.encoding === 'memory') return rearrange(tensor, storage.bytes);
+    if (storage.encoding === 'product') {
+      const [U, V] = [await readTensorBytes(storage.product.U), await readTensorBytes(storage.product.V)];
+      return rearrange(tensor, await productInTurns(storage, U, V));
+    }
+    return await withFile(storage.path, async (file) => {
       const parts: Uint8Array[] = [];
-      const reads = readsOf(tensor);
+      const reads = readsOf(tensor, storage);
       for (const { offset, length } of reads) parts.push(await file.read(offset, length));
-      return assemble(tensor, reads, parts);
+      return assemble(tensor, storage, reads, parts);
     });
   } catch (error) {
     throw named(error, tensor);
@@ -101,18 +111,99 @@ export function readTensorBytesSync(tensor: Tensor, files?: FileDescriptors): Ui
     }
   }
   try {
-    const { path } = tensor.storage;
+    const { storage } = tensor;
+    if (storage.encoding === 'memory') return rearrange(tensor, storage.bytes);
+    if (storage.encoding === 'product') {
+      const { U, V } = storage.product;
+      const turns = productTurns(storage, readTensorBytesSync(U, files), readTensorBytesSync(V, files));
+      for (const turn of turns.turns) turn();
+      return rearrange(tensor, turns.bytes);
+    }
+    const { path } = storage;
     const fd = files.get(path);
-    const reads = readsOf(tensor);
+    const reads = readsOf(tensor, storage);
     const parts = reads.map(({ offset, length }) => {
       const bytes = allocateBytes(length, path);
       readFullySync(fd, bytes, path, offset);
       return bytes;
     });
-    return assemble(tensor, reads, parts);
+    return assemble(tensor, storage, reads, parts);
   } catch (error) {
     throw named(error, tensor);
   }
+}
+
+/** The product, with a pause between its parts in which timers and messages are served. */
+async function productInTurns(storage: ProductBytes, U: Uint8Array, V: Uint8Array): Promise<Uint8Array> {
+  const { bytes, turns } = productTurns(storage, U, V);
+  for (const turn of turns) {
+    turn();
+    await new Promise((resume) => setImmediate(resume));
+  }
+  return bytes;
+}
+
+/** The bytes of a product, to be filled by calling all turns in order. */
+function productTurns(
+  { product, byteLength, path }: ProductBytes,
+  U: Uint8Array,
+  V: Uint8Array,
+): { readonly bytes: Uint8Array; readonly turns: Iterable<() => void> } {
+  const sizes = productSizes(product);
+  const { groups, rows, columns, rank } = sizes;
+  if (groups * rows * columns * 4 !== byteLength) {
+    throw new CheckpointError(
+      'malformed',
+      `factors of ${groups * rows * columns * 4} bytes, not ${byteLength}`,
+    );
+  }
+  const bytes = allocateBytes(byteLength, path);
+  const [all, allU, allV] = [floats(bytes), factorValues(product.U, U), factorValues(product.V, V)];
+  const rowsPerTurn = Math.max(1, Math.floor(MULTIPLY_ADDS_PER_TURN / (columns * rank)));
+  function* turns(): Generator<() => void> {
+    for (let g = 0; g < groups; g++) {
+      const factors: ProductFactors = {
+        ...sizes,
+        activation: product.activation,
+        omega: product.omega,
+        gain: product.gains[g] ?? NaN,
+        U: allU.subarray(g * rows * rank, (g + 1) * rows * rank),
+        V: allV.subarray(g * columns * rank, (g + 1) * columns * rank),
+        transposed: product.transposed,
+      };
+      const target = all.subarray(g * rows * columns, (g + 1) * rows * columns);
+      for (let from = 0; from < rows; from += rowsPerTurn) {
+        const to = Math.min(rows, from + rowsPerTurn);
+        yield () => {
+          multiplyOut(factors, target, { from, to });
+        };
+      }
+    }
+  }
+  return { bytes, turns: turns() };
+}
+
+function factorValues({ name, dtype }: Tensor, bytes: Uint8Array): Float32Array {
+  if (dtype === 'float32') return floats(bytes);
+  throw new CheckpointError('unsupported', `a factor of ${dtype} elements: float32 is read`, {
+    tensor: name,
+  });
+}
+
+/** Bytes as the little-endian float32 values they are. */
+function floats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+}
+
+/** A computed storage's elements in the tensor's order, in an array of their own. */
+function rearrange(tensor: Tensor, bytes: Uint8Array): Uint8Array {
+  const size = bytesPerElement(tensor.dtype);
+  const block = wholeOf(tensor);
+  if (!tensor.shape.includes(0)) requireInside(bytes.length, (block.start + spanOf(block)) * size);
+  const result = allocateBytes(elementCount(tensor.shape) * size, tensor.storage.path);
+  if (!tensor.shape.includes(0)) gather(bytes, block, result, size);
+  swapBytes(result, swapWidth(tensor));
+  return result;
 }
 
 function named(error: unknown, { name, storage }: Tensor): unknown {
@@ -138,14 +229,11 @@ interface Block {
   readonly resultStart: number;
 }
 
-function readsOf(tensor: Tensor): Read[] {
-  const { storage, shape, dtype } = tensor;
-  const size = bytesPerElement(dtype);
-  const strides = tensor.layout?.strides ?? rowMajorStrides(shape);
-  const start = tensor.layout?.offset ?? 0;
-  const whole: Block = { shape, strides, resultStrides: rowMajorStrides(shape), start, resultStart: 0 };
-  if (shape.includes(0)) return [];
-  requireInside(tensor, (start + spanOf(whole)) * size);
+function readsOf(tensor: Tensor, storage: FileBytes): Read[] {
+  const size = bytesPerElement(tensor.dtype);
+  const whole = wholeOf(tensor);
+  if (tensor.shape.includes(0)) return [];
+  requireInside(storage.byteLength, (whole.start + spanOf(whole)) * size);
   switch (storage.encoding) {
     case 'raw':
       return blocksOf(whole, size).map((block) => ({
@@ -160,9 +248,21 @@ function readsOf(tensor: Tensor): Read[] {
   }
 }
 
-function requireInside({ storage }: Tensor, end: number): void {
-  if (end > storage.byteLength) {
-    throw new CheckpointError('malformed', `needs ${end} bytes of a storage of ${storage.byteLength}`);
+/** All of a tensor as one block. */
+function wholeOf({ shape, layout }: Tensor): Block {
+  const strides = layout?.strides ?? rowMajorStrides(shape);
+  return {
+    shape,
+    strides,
+    resultStrides: rowMajorStrides(shape),
+    start: layout?.offset ?? 0,
+    resultStart: 0,
+  };
+}
+
+function requireInside(byteLength: number, end: number): void {
+  if (end > byteLength) {
+    throw new CheckpointError('malformed', `needs ${end} bytes of a storage of ${byteLength}`);
   }
 }
 
@@ -200,24 +300,28 @@ function widestAxis({ strides, shape }: Block): number {
 }
 
 /** Puts the parts read in their places and in the canonical byte order. */
-function assemble(tensor: Tensor, reads: readonly Read[], parts: readonly Uint8Array[]): Uint8Array {
+function assemble(
+  tensor: Tensor,
+  storage: FileBytes,
+  reads: readonly Read[],
+  parts: readonly Uint8Array[],
+): Uint8Array {
   const size = bytesPerElement(tensor.dtype);
   const [only] = parts;
   // A packed raw tensor was read as exactly its bytes.
-  const isDone =
-    tensor.storage.encoding === 'raw' && isPacked(tensor) && only !== undefined && parts.length === 1;
-  const result = isDone ? only : allocateBytes(elementCount(tensor.shape) * size, tensor.storage.path);
+  const isDone = storage.encoding === 'raw' && isPacked(tensor) && only !== undefined && parts.length === 1;
+  const result = isDone ? only : allocateBytes(elementCount(tensor.shape) * size, storage.path);
   if (!isDone) {
     reads.forEach(({ block }, index) => {
       const part = parts[index];
-      if (part !== undefined) gather(decode(part, tensor.storage), block, result, size);
+      if (part !== undefined) gather(decode(part, storage), block, result, size);
     });
   }
   swapBytes(result, swapWidth(tensor));
   return result;
 }
 
-function decode(bytes: Uint8Array, storage: StorageBytes): Uint8Array {
+function decode(bytes: Uint8Array, storage: FileBytes): Uint8Array {
   switch (storage.encoding) {
     case 'raw':
       return bytes;

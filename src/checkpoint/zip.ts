@@ -1,5 +1,5 @@
 import { inflateRawSync } from 'node:zlib';
-import type { StorageBytes } from './checkpoint';
+import type { FileBytes } from './checkpoint';
 import { CheckpointError } from './errors';
 import type { RandomAccessFile } from './file';
 
@@ -63,7 +63,7 @@ export class ZipArchive {
    * Where the data of an entry lies, after its local header has been compared with the directory.
    * Reads those few bytes at once: an archive may have thousands of entries.
    */
-  locate(entry: ZipEntry): StorageBytes {
+  locate(entry: ZipEntry): FileBytes {
     this.requireReadable(entry);
     const start = this.dataStart(entry);
     const { path } = this.file;

@@ -1,6 +1,6 @@
 import {
   type Checkpoint,
-  type StorageBytes,
+  type FileBytes,
   type Tensor,
   type UnreadableTensor,
   elementCount,
@@ -32,7 +32,7 @@ export async function openNpy(file: RandomAccessFile): Promise<Checkpoint> {
     const prefix = await file.read(0, Math.min(MAX_PREFIX_BYTES, file.size));
     const dataStart = headerEnd(prefix);
     const header = await file.read(0, dataStart);
-    const place: StorageBytes = { encoding: 'raw', path: file.path, offset: 0, byteLength: file.size };
+    const place: FileBytes = { encoding: 'raw', path: file.path, offset: 0, byteLength: file.size };
     return checkpointOf(file, 'NumPy (.npy)', [arrayOf(name, header, dataStart, place)]);
   } catch (error) {
     throw error instanceof CheckpointError ? error.at({ file: file.path, tensor: name }) : error;
@@ -99,7 +99,7 @@ function arrayOf(
   name: string,
   start: Uint8Array,
   dataStart: number,
-  place: StorageBytes,
+  place: FileBytes,
 ): Tensor | UnreadableTensor {
   if (start.length < dataStart) throw new CheckpointError('malformed', 'a NumPy header that is cut off');
   const isLatin1 = (start[6] ?? 0) < 3;
@@ -133,7 +133,7 @@ function arrayOf(
   };
 }
 
-function afterHeader(place: StorageBytes, dataStart: number, byteLength: number): StorageBytes {
+function afterHeader(place: FileBytes, dataStart: number, byteLength: number): FileBytes {
   return place.encoding === 'deflate'
     ? { ...place, skip: dataStart, byteLength }
     : { encoding: 'raw', path: place.path, offset: place.offset + dataStart, byteLength };

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { elementCount, type Checkpoint, type Tensor } from '../checkpoint';
 import { bytesPerElement, isFloating } from '../dtype';
 import { rowMajorStrides } from '../layout';
@@ -5,9 +6,32 @@ import { isBuffer } from './skipping';
 
 /** The storage a tensor lies in, apart from where in it: raw storages of one file are one. */
 function storageKey({ storage }: Tensor): string {
-  if (storage.encoding === 'raw') return `raw ${storage.path}`;
-  const skip = storage.encoding === 'deflate' ? storage.skip : 0;
-  return `${storage.encoding} ${storage.offset} ${skip} ${storage.path}`;
+  const { encoding, path } = storage;
+  switch (encoding) {
+    case 'raw':
+      return `raw ${path}`;
+    case 'deflate':
+      return `deflate ${storage.offset} ${storage.skip} ${path}`;
+    case 'utf8':
+      return `utf8 ${storage.offset} ${path}`;
+    case 'memory':
+      return `memory ${contentHash(storage.bytes)}`;
+    case 'product': {
+      const { U, V, ...how } = storage.product;
+      return `product ${JSON.stringify([identityKey(U), identityKey(V), how])}`;
+    }
+  }
+}
+
+const hashes = new WeakMap<Uint8Array, string>();
+
+/** Computed values have no place in a file that would tell them from others: their content does. */
+function contentHash(bytes: Uint8Array): string {
+  const known = hashes.get(bytes);
+  if (known !== undefined) return known;
+  const hash = createHash('sha256').update(bytes).digest('hex');
+  hashes.set(bytes, hash);
+  return hash;
 }
 
 /** Byte of the storage (of the file, when raw) at which element [0, …, 0] lies. */
