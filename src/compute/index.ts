@@ -3,11 +3,16 @@ import { createWasmBackend } from './wasm/backend';
 
 export type {
   ComputeBackend,
+  FitResult,
+  FitTarget,
   NonFinite,
   OnFraction,
+  SineFit,
+  SineFitOptions,
   SpectrumRequest,
   SpectrumResult,
   SymmetricEigen,
+  TruncatedSvd,
 } from './backend';
 
 /** Backends by name, in order of preference. */

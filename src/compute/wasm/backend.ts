@@ -1,7 +1,22 @@
 import { availableParallelism } from 'node:os';
 import { elementCount, type Tensor } from '../../checkpoint/checkpoint';
 import { bytesPerElement } from '../../checkpoint/dtype';
-import type { ComputeBackend, OnFraction, SpectrumRequest, SpectrumResult, SymmetricEigen } from '../backend';
+import type {
+  ComputeBackend,
+  FitResult,
+  FitTarget,
+  GramRequest,
+  OnFraction,
+  ProductRequest,
+  SineFit,
+  SineFitOptions,
+  SpectrumRequest,
+  SpectrumResult,
+  SymmetricEigen,
+  TruncatedSvd,
+} from '../backend';
+import { gramBandBytes, productBytes } from './denseProducts';
+import { fitFootprint } from './fits';
 import { chooseBuild, compileKernels, KERNEL_VERSION } from './kernels';
 import { workBytes } from './matrixSpectrum';
 import { symmetricEigenBytes } from './symmetricEigen';
@@ -40,8 +55,71 @@ export function createWasmBackend(threads?: number): ComputeBackend {
         { bytes: symmetricEigenBytes(n), storedBytes: matrix.byteLength },
         signal,
       ),
+    truncatedSvd: (
+      target: FitTarget,
+      rank: number,
+      signal: AbortSignal,
+      onFraction?: OnFraction,
+    ): Promise<FitResult<TruncatedSvd>> =>
+      pool.run('truncatedSvd', { target, rank }, fitFootprint(target, rank), signal, onFraction),
+    sineFit: (
+      target: FitTarget,
+      options: SineFitOptions,
+      signal: AbortSignal,
+      onFraction?: OnFraction,
+    ): Promise<FitResult<SineFit>> =>
+      pool.run('sineFit', { target, options }, fitFootprint(target, options.rank), signal, onFraction),
+    accumulateGram: (request: GramRequest, signal: AbortSignal): Promise<Float64Array> =>
+      accumulateGram(request, pool, signal),
+    product: (request: ProductRequest, signal: AbortSignal): Promise<Float64Array> =>
+      product(request, pool, signal),
     dispose: () => pool.dispose(),
   };
+}
+
+function accumulateGram(
+  { gram, n, rows }: GramRequest,
+  pool: WorkerPool,
+  signal: AbortSignal,
+): Promise<Float64Array> {
+  if (gram.length !== n * n || (n === 0 ? rows.length > 0 : rows.length % n !== 0))
+    return Promise.reject(new Error(`a Gram matrix of ${n} inputs cannot take ${rows.length} values`));
+  const held = ownBuffer(gram);
+  const added = ownBuffer(rows);
+  return pool.run(
+    'accumulateGram',
+    { gram: held.array, n, rows: added.array },
+    { bytes: gramBandBytes(n), storedBytes: gram.byteLength },
+    signal,
+    undefined,
+    [held.buffer, added.buffer],
+  );
+}
+
+function product(request: ProductRequest, pool: WorkerPool, signal: AbortSignal): Promise<Float64Array> {
+  const { rows, inner, columns } = request;
+  if (request.A.length !== rows * inner || request.B.length !== inner * columns)
+    return Promise.reject(
+      new Error(`no product of ${rows} × ${inner} by ${inner} × ${columns}: sizes differ`),
+    );
+  // A message carries whole buffers: of a view only its own part is copied. The factors stay the caller's.
+  const A = ownPart(request.A);
+  const B = ownPart(request.B);
+  const footprint = { bytes: productBytes(request), storedBytes: Math.max(A.byteLength, B.byteLength) };
+  return pool.run('product', { ...request, A, B }, footprint, signal);
+}
+
+/** An array and the buffer that it alone fills, so that the buffer can be handed over; a view is copied. */
+function ownBuffer<T extends Float64Array | Float32Array>(array: T): { array: T; buffer: ArrayBuffer } {
+  if (array.buffer instanceof ArrayBuffer && array.byteLength === array.buffer.byteLength)
+    return { array, buffer: array.buffer };
+  // A slice of an array of this type is one of the same type, over a new plain buffer.
+  const copy = array.slice() as T;
+  return { array: copy, buffer: copy.buffer as ArrayBuffer };
+}
+
+function ownPart(array: Float64Array): Float64Array {
+  return array.byteLength === array.buffer.byteLength ? array : array.slice();
 }
 
 function storedBytes(tensor: Tensor): number {

@@ -11,6 +11,8 @@ import {
   readTensorBytesSync,
 } from '../../checkpoint/tensorData';
 import type { SpectrumRequest, SpectrumResult } from '../backend';
+import { accumulateGram, product } from './denseProducts';
+import { fitSine, fitTruncatedSvd } from './fits';
 import { KernelInstance } from './kernels';
 import { singularValues } from './matrixSpectrum';
 import { NonFiniteMatrix } from './nonFinite';
@@ -35,10 +37,14 @@ port.on('message', (request: WorkerRequest) => {
   port.postMessage(reply, transferable(reply));
 });
 
-/** Eigenvectors are handed over, not copied. */
+/** Matrices are handed over, not copied. */
 function transferable(reply: WorkerReply): ArrayBuffer[] {
-  if (reply.kind !== 'result' || typeof reply.result === 'string' || !('vectors' in reply.result)) return [];
-  // Both arrays were made by this worker over plain ArrayBuffers.
+  if (reply.kind !== 'result' || typeof reply.result === 'string') return [];
+  // Arrays were made by this worker, or handed over to it, over plain ArrayBuffers.
+  if (reply.result instanceof Float64Array) return [reply.result.buffer as ArrayBuffer];
+  if ('fit' in reply.result)
+    return [reply.result.fit.U.buffer as ArrayBuffer, reply.result.fit.V.buffer as ArrayBuffer];
+  if (!('vectors' in reply.result)) return [];
   return [reply.result.values.buffer as ArrayBuffer, reply.result.vectors.buffer as ArrayBuffer];
 }
 
@@ -62,6 +68,20 @@ function dispatch(request: WorkerRequest, files: FileDescriptors): WorkerCalls[C
       return spectra(request.argument, files);
     case 'symmetricEigen':
       return symmetricEigen(request.argument.matrix, request.argument.n, instance);
+    case 'truncatedSvd':
+      return fitTruncatedSvd(request.argument.target, request.argument.rank, instance, files);
+    case 'sineFit':
+      return fitSine(
+        request.argument.target,
+        request.argument.options,
+        instance,
+        files,
+        throttledReporter(1)(0),
+      );
+    case 'accumulateGram':
+      return accumulateGram(request.argument, instance);
+    case 'product':
+      return product(request.argument, instance);
   }
 }
 

@@ -1,5 +1,16 @@
 import type { Tensor } from '../../checkpoint/checkpoint';
-import type { SpectrumRequest, SpectrumResult, SymmetricEigen } from '../backend';
+import type {
+  FitResult,
+  FitTarget,
+  GramRequest,
+  ProductRequest,
+  SineFit,
+  SineFitOptions,
+  SpectrumRequest,
+  SpectrumResult,
+  SymmetricEigen,
+  TruncatedSvd,
+} from '../backend';
 
 /** What a worker can be asked for, and what each answer holds. */
 export interface WorkerCalls {
@@ -9,6 +20,16 @@ export interface WorkerCalls {
     readonly argument: { readonly matrix: Float64Array; readonly n: number };
     readonly result: SymmetricEigen;
   };
+  readonly truncatedSvd: {
+    readonly argument: { readonly target: FitTarget; readonly rank: number };
+    readonly result: FitResult<TruncatedSvd>;
+  };
+  readonly sineFit: {
+    readonly argument: { readonly target: FitTarget; readonly options: SineFitOptions };
+    readonly result: FitResult<SineFit>;
+  };
+  readonly accumulateGram: { readonly argument: GramRequest; readonly result: Float64Array };
+  readonly product: { readonly argument: ProductRequest; readonly result: Float64Array };
 }
 
 export type CallName = keyof WorkerCalls;
