@@ -10,14 +10,36 @@ import type {
 import { EngineProcess, type EngineProgram } from './engineProcess';
 import { RestartPolicy } from './restartPolicy';
 
-/** What one audit hears while it runs. */
-export interface AuditListener {
-  readonly opened: (facts: EngineNotifications['opened']) => void;
-  readonly layer: (layer: EngineNotifications['layer']) => void;
-  readonly progress: (progress: EngineNotifications['progress']) => void;
-  /** The engine stopped and this audit begins again in a new one. */
+/** Requests that are jobs: long, told of while they run, and begun again when the engine stops. */
+export type JobMethod = {
+  [K in keyof EngineRequests]: EngineRequests[K]['params'] extends { readonly job: JobId } ? K : never;
+}[keyof EngineRequests];
+
+/** Notifications that belong to a job. */
+const JOB_EVENTS = [
+  'opened',
+  'layer',
+  'progress',
+  'conversionOpened',
+  'conversionLayer',
+  'utilizationOpened',
+  'utilizationStage',
+  'utilizationProbe',
+  'utilizationLayer',
+] as const satisfies readonly (keyof EngineNotifications)[];
+
+type JobHandlers = {
+  readonly [K in (typeof JOB_EVENTS)[number]]?: (params: EngineNotifications[K]) => void;
+};
+
+/** What a job hears while it runs. */
+export interface JobListener extends JobHandlers {
+  /** The engine stopped and this job begins again in a new one. */
   readonly restarted: (reason: string) => void;
 }
+
+/** What one audit hears while it runs. */
+export type AuditListener = Required<Pick<JobListener, 'opened' | 'layer' | 'progress' | 'restarted'>>;
 
 /** What the window hears of its engine. */
 export interface EngineEvents {
@@ -27,17 +49,17 @@ export interface EngineEvents {
 }
 
 /**
- * An audit begins again by itself once. A file whose audit brings the engine down twice is likely the cause, and would
- * take every other audit of the window with it a third time.
+ * A job begins again by itself once. A file whose job brings the engine down twice is likely the cause, and would take
+ * every other job of the window with it a third time.
  */
 const MAX_RERUNS = 1;
 
 /**
  * The window's engine: started when first needed, again after it stopped by itself, but not more than a few times a
- * minute. Audits under way then begin again; what they had finished comes from the cache.
+ * minute. Jobs under way then begin again; what they had finished comes from the cache.
  */
 export class EngineClient {
-  private readonly listeners = new Map<JobId, AuditListener>();
+  private readonly listeners = new Map<JobId, JobListener>();
   private readonly policy = new RestartPolicy();
   private starting: Promise<EngineProcess> | undefined;
   private running: EngineProcess | undefined;
@@ -64,17 +86,29 @@ export class EngineClient {
     this.engine().catch(() => undefined);
   }
 
+  /** @throws {EngineError} with a one-line message; `cancelled` after the signal was aborted. */
+  audit(params: AuditParams, listener: AuditListener, signal: AbortSignal): Promise<AuditDocument> {
+    return this.run('audit', params, listener, signal);
+  }
+
   /**
+   * A job, begun again once when the engine stops under it.
+   *
    * @throws {EngineError} with a one-line message; `cancelled` after the signal was aborted.
    */
-  async audit(params: AuditParams, listener: AuditListener, signal: AbortSignal): Promise<AuditDocument> {
+  async run<K extends JobMethod>(
+    method: K,
+    params: EngineRequests[K]['params'],
+    listener: JobListener,
+    signal: AbortSignal,
+  ): Promise<EngineRequests[K]['result']> {
     this.listeners.set(params.job, listener);
     try {
       for (let losses = 0; ; losses++) {
         const engine = await this.engine();
         throwIfCancelled(signal);
         try {
-          return await engine.request('audit', params, signal);
+          return await engine.request(method, params, signal);
         } catch (error) {
           if (engine.lost === undefined) throw error;
           throwIfCancelled(signal);
@@ -93,13 +127,14 @@ export class EngineClient {
   }
 
   /** Any other request. @throws {EngineError}, also when the engine stops before it answers. */
-  async request<K extends Exclude<keyof EngineRequests, 'audit'>>(
+  async request<K extends Exclude<keyof EngineRequests, JobMethod>>(
     method: K,
     params: EngineRequests[K]['params'],
+    signal?: AbortSignal,
   ): Promise<EngineRequests[K]['result']> {
     const engine = await this.engine();
     try {
-      return await engine.request(method, params);
+      return await engine.request(method, params, signal);
     } catch (error) {
       throw engine.lost === undefined ? error : this.stoppedDuring(engine.lost, 1);
     }
@@ -162,13 +197,18 @@ export class EngineClient {
   }
 
   private listen({ host }: EngineProcess): void {
-    host.on('opened', (facts) => this.listeners.get(facts.job)?.opened(facts));
-    host.on('layer', (layer) => this.listeners.get(layer.job)?.layer(layer));
-    host.on('progress', (progress) => this.listeners.get(progress.job)?.progress(progress));
+    for (const name of JOB_EVENTS) this.passOn(host, name);
     host.on('log', ({ level, message }) => {
       this.events.log(level, message);
     });
     host.listen();
+  }
+
+  private passOn<K extends (typeof JOB_EVENTS)[number]>(host: EngineProcess['host'], name: K): void {
+    host.on(name, (params) => {
+      const handlers: JobHandlers = this.listeners.get(params.job) ?? {};
+      handlers[name]?.(params);
+    });
   }
 
   private lost(reason: string): void {
