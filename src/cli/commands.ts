@@ -1,9 +1,10 @@
 import { printable } from '../checkpoint/errors';
+import { suggestion } from '../checkpoint/wording';
 import { TOOL } from '../engine/version';
 import { auditCommand } from './auditCommand';
 import { cacheCommand } from './cacheCommand';
 import type { CliCommand, Run } from './command';
-import { UsageError, suggestion } from './flags';
+import { UsageError } from './flags';
 
 /** In the order in which the help lists them. */
 export const COMMANDS: readonly CliCommand[] = [auditCommand, cacheCommand];

@@ -1,6 +1,7 @@
 /** What every command's flags have in common: how they are split, checked, and refused in one line with a hint. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { printable } from '../checkpoint/errors';
+import { suggestion } from '../checkpoint/wording';
 
 /** The command line asks for something that does not exist; its message is one line with a hint. */
 export class UsageError extends Error {
@@ -74,27 +75,4 @@ export function parseThreads(text: string): number {
   const threads = /^\d+$/.test(text) ? Number(text) : NaN;
   if (threads >= 1 && threads <= MAX_THREADS) return threads;
   throw new UsageError(`--threads "${printable(text)}" is not a whole number from 1 to ${MAX_THREADS}`);
-}
-
-/** `, did you mean X?`-like hint for a slip of at most two letters; empty when nothing is near. */
-export function suggestion(wrong: string, known: readonly string[]): string {
-  const [nearest] = known
-    .map((name) => ({ name, distance: editDistance(wrong.slice(0, 40), name) }))
-    .filter(({ distance }) => distance <= 2)
-    .sort((a, b) => a.distance - b.distance);
-  return nearest === undefined ? '' : ` (did you mean ${nearest.name}?)`;
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min(replaced, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return previous[b.length] ?? 0;
 }
