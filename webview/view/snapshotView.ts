@@ -10,7 +10,7 @@ import { Chart } from './charts';
 import { element } from './element';
 import { Grid } from './grid';
 import type { HoverCard, HoverContent } from './hoverCard';
-import { moved, PlotFrame, type PlotMove } from './plotFrame';
+import { PlotView } from './plotView';
 import { Segmented } from './segmented';
 import { snapshotConfig, snapshotDatasets, type SnapshotMarks } from './snapshotChart';
 import { snapshotColumns, type SnapshotRow } from './plotColumns';
@@ -21,25 +21,21 @@ export interface SnapshotActions {
 }
 
 /** The utilization snapshot: chart or table, legend, pointer and keys. */
-export class SnapshotView {
-  readonly element: HTMLElement;
-  private readonly frame: PlotFrame;
+export class SnapshotView extends PlotView<'bar', (number | null)[]> {
   private readonly scale: Segmented<'rank' | 'share'>;
   private readonly grid: Grid<SnapshotRow>;
   private readonly marks: SnapshotMarks = { cursor: undefined, selected: new Map() };
-  private chart: Chart<'bar', (number | null)[]> | undefined;
   private drawn:
     { readonly theme: Theme; readonly slots: AuditState['slots']; readonly view: string } | undefined;
   private labels: { readonly names: readonly string[]; readonly texts: readonly string[] } | undefined;
   private state: AuditState | undefined;
   private as: ViewState['snapshotAs'] = 'chart';
-  private position = 0;
 
   constructor(
     private readonly actions: SnapshotActions,
-    private readonly hover: HoverCard,
+    hover: HoverCard,
   ) {
-    this.scale = new Segmented(
+    const scale = new Segmented<'rank' | 'share'>(
       'Scale of the utilization snapshot',
       [
         { value: 'rank', text: 'Rank', title: 'Ranks as numbers' },
@@ -49,8 +45,12 @@ export class SnapshotView {
         actions.change({ snapshotScale });
       },
     );
-    this.frame = this.makeFrame();
-    this.element = this.frame.element;
+    super(
+      { title: 'Utilization snapshot', keys: 'Layers of the utilization snapshot' },
+      [scale.element],
+      hover,
+    );
+    this.scale = scale;
     this.grid = new Grid({
       ...{ label: 'Utilization snapshot as a table', role: 'grid', columns: snapshotColumns() },
       onSelect: (row, mode) => {
@@ -84,31 +84,6 @@ export class SnapshotView {
   configuration(state: AuditState, view: ViewState, theme: Theme) {
     const data = snapshot(state.slots, this.labelsOf(state), view.snapshotScale, state.utilizedRanks);
     return snapshotConfig(data, view.snapshotScale, theme, { cursor: undefined, selected: new Map() });
-  }
-
-  private makeFrame(): PlotFrame {
-    return new PlotFrame('Utilization snapshot', 'Layers of the utilization snapshot', [this.scale.element], {
-      onPoint: (x, clientX, clientY) => {
-        const index = this.indexAt(x);
-        if (index === undefined) this.leave();
-        else this.point(index, clientX, clientY);
-      },
-      onLeave: () => {
-        this.leave();
-      },
-      onClick: (x, event) => {
-        this.choose(this.indexAt(x), event);
-      },
-      onMove: (move) => {
-        this.move(move);
-      },
-      onChoose: (event) => {
-        this.choose(this.position, event);
-      },
-      onToggleTable: () => {
-        this.actions.change({ snapshotAs: this.as === 'chart' ? 'table' : 'chart' });
-      },
-    });
   }
 
   private renderChart(state: AuditState, view: ViewState, theme: Theme, data: Snapshot): void {
@@ -156,58 +131,38 @@ export class SnapshotView {
     return this.labels.texts;
   }
 
-  private indexAt(x: number): number | undefined {
-    const scale = this.chart?.scales.x;
-    const index = scale?.getValueForPixel(x);
-    const area = this.chart?.chartArea;
-    if (index === undefined || area === undefined || x < area.left || x > area.right) return undefined;
-    return index >= 0 && index < (this.state?.slots.length ?? 0) ? index : undefined;
+  protected override count(): number {
+    return this.state?.slots.length ?? 0;
   }
 
-  private point(index: number, clientX: number, clientY: number): void {
+  protected override coordinate(index: number): number {
+    return index;
+  }
+
+  protected override showCursor(index: number | undefined): void {
+    this.marks.cursor = index;
+  }
+
+  protected override content(index: number): HoverContent | undefined {
+    const slot = this.state?.slots[index];
+    if (slot === undefined) return undefined;
+    return hoverContent(slot.name, slot.layer?.facts, this.state?.utilizedRanks.get(slot.name));
+  }
+
+  protected override choose(index: number, event: MouseEvent | KeyboardEvent): void {
     const slot = this.state?.slots[index];
     if (slot === undefined) return;
-    if (this.marks.cursor !== index) {
-      this.marks.cursor = index;
-      this.chart?.draw();
-    }
-    this.hover.show(
-      hoverContent(slot.name, slot.layer?.facts, this.state?.utilizedRanks.get(slot.name)),
-      clientX,
-      clientY,
-    );
-  }
-
-  private leave(): void {
-    this.hover.hide();
-    if (this.marks.cursor === undefined) return;
-    this.marks.cursor = undefined;
-    this.chart?.draw();
-  }
-
-  private move(move: PlotMove): void {
-    const count = this.state?.slots.length ?? 0;
-    if (count === 0) return;
-    this.position = moved(this.position, move, count);
-    this.describe();
-    const x = this.chart?.scales.x?.getPixelForValue(this.position) ?? 0;
-    this.point(this.position, ...this.frame.toWindow(x));
-  }
-
-  private choose(index: number | undefined, event: MouseEvent | KeyboardEvent): void {
-    const slot = index === undefined ? undefined : this.state?.slots[index];
-    if (slot === undefined || index === undefined) return;
-    this.position = index;
-    this.describe();
     const mode = event.shiftKey ? 'range' : event.ctrlKey || event.metaKey ? 'toggle' : 'only';
     this.actions.select(slot.name, mode);
   }
 
-  private describe(): void {
-    const slots = this.state?.slots ?? [];
-    this.position = Math.min(this.position, Math.max(0, slots.length - 1));
-    const slot = slots[this.position];
-    this.frame.setPosition(this.position + 1, slots.length, slot === undefined ? 'no layers' : spoken(slot));
+  protected override toggleTable(): void {
+    this.actions.change({ snapshotAs: this.as === 'chart' ? 'table' : 'chart' });
+  }
+
+  protected override spoken(index: number): string {
+    const slot = this.state?.slots[index];
+    return slot === undefined ? 'no layers' : spoken(slot);
   }
 }
 

@@ -6,9 +6,9 @@ import type { ViewState } from '../model/viewState';
 import type { Theme } from '../theme';
 import { Chart, type Overlay } from './charts';
 import { Grid } from './grid';
-import type { HoverCard, HoverLine } from './hoverCard';
+import type { HoverCard, HoverContent, HoverLine } from './hoverCard';
 import { spectrumColumns, type SpectrumRow } from './plotColumns';
-import { moved, PlotFrame, type PlotMove } from './plotFrame';
+import { PlotView } from './plotView';
 import { Segmented } from './segmented';
 import { curveStyle, spectrumConfig } from './spectrumChart';
 import { SpectrumLegend, type LegendActions } from './spectrumLegend';
@@ -25,26 +25,22 @@ export interface Chosen {
 }
 
 /** The spectrum plot: overlaid curves or their table, legend, pointer and keys. */
-export class SpectrumView {
-  readonly element: HTMLElement;
-  private readonly frame: PlotFrame;
+export class SpectrumView extends PlotView<'line', { readonly x: number; readonly y: number }[]> {
   private readonly viewChoice: Segmented<'values' | 'energy'>;
   private readonly scaleChoice: Segmented<'log' | 'linear'>;
   private readonly legend: SpectrumLegend;
   private readonly grid: Grid<SpectrumRow>;
   private readonly overlay: Overlay = { lines: [], cursor: undefined };
-  private chart: Chart<'line', { readonly x: number; readonly y: number }[]> | undefined;
   private drawn: readonly unknown[] = [];
   private layers: readonly PanelLayer[] = [];
   private theme: Theme | undefined;
   private view: ViewState | undefined;
-  private position = 0;
 
   constructor(
     private readonly actions: SpectrumActions,
-    private readonly hover: HoverCard,
+    hover: HoverCard,
   ) {
-    this.viewChoice = new Segmented(
+    const viewChoice = new Segmented<'values' | 'energy'>(
       'What the spectrum shows',
       [
         { value: 'values', text: 'σ', title: 'Singular values, normalised by the largest' },
@@ -54,7 +50,7 @@ export class SpectrumView {
         actions.change({ spectrumView });
       },
     );
-    this.scaleChoice = new Segmented(
+    const scaleChoice = new Segmented<'log' | 'linear'>(
       'Scale of the spectrum',
       [
         { value: 'log', text: 'Log', title: 'Logarithmic; for energy, by the number of nines' },
@@ -64,8 +60,12 @@ export class SpectrumView {
         actions.change({ spectrumScale });
       },
     );
-    this.frame = this.makeFrame();
-    this.element = this.frame.element;
+    super(
+      { title: 'Spectrum', keys: 'Singular values of the selected layers' },
+      [viewChoice.element, scaleChoice.element],
+      hover,
+    );
+    [this.viewChoice, this.scaleChoice] = [viewChoice, scaleChoice];
     this.legend = new SpectrumLegend(this.frame.legend, actions);
     this.grid = new Grid({ label: 'Spectrum as a table', role: 'grid', columns: [] });
     this.frame.tablePlace.append(this.grid.element);
@@ -94,28 +94,6 @@ export class SpectrumView {
     });
   }
 
-  private makeFrame(): PlotFrame {
-    const controls = [this.viewChoice.element, this.scaleChoice.element];
-    return new PlotFrame('Spectrum', 'Singular values of the selected layers', controls, {
-      onPoint: (x, clientX, clientY) => {
-        const index = this.indexAt(x);
-        if (index === undefined) this.leave();
-        else this.point(index, clientX, clientY);
-      },
-      onLeave: () => {
-        this.leave();
-      },
-      onClick: () => undefined,
-      onMove: (move) => {
-        this.move(move);
-      },
-      onChoose: () => undefined,
-      onToggleTable: () => {
-        this.actions.change({ spectrumAs: this.view?.spectrumAs === 'table' ? 'chart' : 'table' });
-      },
-    });
-  }
-
   private renderTable(layers: readonly PanelLayer[], view: ViewState): void {
     this.grid.setColumns(spectrumColumns(layers, view.spectrumView));
     this.grid.setRows(Array.from({ length: longest(layers) }, (_, i) => ({ index: i + 1 })));
@@ -132,38 +110,32 @@ export class SpectrumView {
     this.chart.update('none');
   }
 
-  private indexAt(x: number): number | undefined {
-    const area = this.chart?.chartArea;
-    const value = this.chart?.scales.x?.getValueForPixel(x);
-    if (area === undefined || value === undefined || x < area.left - 4 || x > area.right + 4)
-      return undefined;
-    return Math.max(0, Math.min(longest(this.layers) - 1, Math.round(value) - 1));
+  protected override count(): number {
+    return longest(this.layers);
   }
 
-  private point(index: number, clientX: number, clientY: number): void {
-    if (this.layers.length === 0) return;
-    this.overlay.cursor = index + 1;
-    this.chart?.draw();
-    this.hover.show(
-      { title: { text: `Index ${count(index + 1)}` }, lines: this.lines(index) },
-      clientX,
-      clientY,
-    );
+  /** Singular values count from 1. */
+  protected override coordinate(index: number): number {
+    return index + 1;
   }
 
-  private leave(): void {
-    this.hover.hide();
-    if (this.overlay.cursor === undefined) return;
-    this.overlay.cursor = undefined;
-    this.chart?.draw();
+  protected override showCursor(index: number | undefined): void {
+    this.overlay.cursor = index === undefined ? undefined : this.coordinate(index);
   }
 
-  private move(move: PlotMove): void {
-    if (this.layers.length === 0) return;
-    this.position = moved(this.position, move, longest(this.layers));
-    this.describe();
-    const x = this.chart?.scales.x?.getPixelForValue(this.position + 1) ?? 0;
-    this.point(this.position, ...this.frame.toWindow(x));
+  protected override content(index: number): HoverContent {
+    return { title: { text: `Index ${count(index + 1)}` }, lines: this.lines(index) };
+  }
+
+  protected override toggleTable(): void {
+    this.actions.change({ spectrumAs: this.view?.spectrumAs === 'table' ? 'chart' : 'table' });
+  }
+
+  protected override spoken(index: number): string {
+    if (this.count() === 0) return 'no layer selected';
+    const what = this.view?.spectrumView === 'energy' ? 'energy held' : 'σ over σ₁';
+    const values = this.lines(index).map(({ label, value }) => `${printable(label)} ${value}`);
+    return `index ${count(index + 1)}, ${what}: ${values.join('; ')}`;
   }
 
   private lines(index: number): HoverLine[] {
@@ -176,16 +148,6 @@ export class SpectrumView {
       const text = energy ? `${((value ?? 0) * 100).toFixed(3)} %` : singular;
       return [{ label: facts.name, value: text, colour, isName: true }];
     });
-  }
-
-  private describe(): void {
-    const length = longest(this.layers);
-    this.position = Math.min(this.position, Math.max(0, length - 1));
-    const what = this.view?.spectrumView === 'energy' ? 'energy held' : 'σ over σ₁';
-    const values = this.lines(this.position).map(({ label, value }) => `${printable(label)} ${value}`);
-    const text =
-      length === 0 ? 'no layer selected' : `index ${count(this.position + 1)}, ${what}: ${values.join('; ')}`;
-    this.frame.setPosition(this.position + 1, length, text);
   }
 }
 
