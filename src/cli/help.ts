@@ -43,3 +43,24 @@ same weights is instant.
   path    print the folder they are kept in
   clear   forget them
 `;
+
+export const FIGURES_HELP = `rankscope figures
+
+Redraws the figures of Ji et al., "Sine activated low-rank matrices for
+parameter efficient learning", that show matrices before training:
+  1   spectra of a full-rank, a low-rank and a sine-activated low-rank matrix
+      of ViT-Base's size (the left half)
+  2   their entries, 128 x 128, as heat maps
+  3   spectra under sine, sigmoid and ReLU, and under sine as omega grows;
+      with a panel of ranks over omega
+
+  --figure <1|2|3|all>          which (default: all)
+  --out <folder>                where files are written (default: here); made
+                                where it does not exist
+  --format <svg|json|csv|all>   pictures, documents, tables (default: all)
+  --seed <n>                    another draw of the matrices (default: 0)
+  --backend <name>              what computes (default: the best there is)
+  --threads <n>                 matrices worked on at once
+
+Prints the names of the files written. The same seed gives the same numbers.
+`;

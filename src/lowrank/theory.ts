@@ -15,7 +15,7 @@ export interface Proposition1 {
    * ω·(A⁰_min/‖√|A|‖_op)², below which the rank of sin(ωA) does not fall (eq. 5); 0 where the proposition says
    * nothing: beyond `omegaLimit`, below 0.
    */
-  rankBound(omega: number): number;
+  readonly rankBound: (omega: number) => number;
 }
 
 /** Relative width of the bracket around ‖√|A|‖²_op at which the iteration ends. */
