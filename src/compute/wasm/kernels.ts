@@ -28,6 +28,15 @@ export interface KernelExports {
   packRows64(A: number, ld: number, rows: number, depth: number, factor: number, P: number): void;
   packColumns64(A: number, ld: number, columns: number, depth: number, factor: number, P: number): void;
   addOuterProduct(size: number, depth: number, Pa: number, Pb: number, C: number, ld: number): void;
+  addProduct(
+    rows: number,
+    columns: number,
+    depth: number,
+    Pa: number,
+    Pb: number,
+    C: number,
+    ld: number,
+  ): void;
   tridiagonalWorkspace(ld: number): number;
   tridiagonalizePanel(
     A: number,
@@ -170,6 +179,11 @@ export class KernelInstance {
   /** View of n float64 at an address; invalid after the next `allocate`. */
   float64(address: number, n: number): Float64Array {
     return new Float64Array(this.memory.buffer, address, n);
+  }
+
+  /** View of n float32 at an address; invalid after the next `allocate`. */
+  float32(address: number, n: number): Float32Array {
+    return new Float32Array(this.memory.buffer, address, n);
   }
 
   /** View of n int32 at an address; invalid after the next `allocate`. */

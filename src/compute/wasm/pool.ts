@@ -16,6 +16,7 @@ interface Job {
   readonly footprint: Footprint;
   readonly signal: AbortSignal;
   readonly onFraction: ((fraction: number) => void) | undefined;
+  readonly transfer: readonly ArrayBuffer[];
   readonly resolve: (result: WorkerCalls[CallName]['result']) => void;
   readonly reject: (error: Error) => void;
   readonly onAbort: () => void;
@@ -58,13 +59,18 @@ export class WorkerPool {
     private readonly module: WebAssembly.Module,
   ) {}
 
-  /** Runs one request; rejects with the signal's reason when aborted, which ends the worker at once. */
+  /**
+   * Runs one request; rejects with the signal's reason when aborted, which ends the worker at once.
+   *
+   * @param transfer buffers of the argument that are handed over to the worker instead of copied
+   */
   run<K extends CallName>(
     call: K,
     argument: WorkerCalls[K]['argument'],
     footprint: Footprint,
     signal: AbortSignal,
     onFraction?: (fraction: number) => void,
+    transfer: readonly ArrayBuffer[] = [],
   ): Promise<WorkerCalls[K]['result']> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
@@ -77,6 +83,7 @@ export class WorkerPool {
         footprint,
         signal,
         onFraction,
+        transfer,
         // The reply to a call holds that call's result: the worker's dispatch is typed by the same table.
         resolve: resolve,
         reject,
@@ -107,14 +114,26 @@ export class WorkerPool {
       const worker = this.workerFor(job);
       if (worker === undefined) break;
       this.queue.splice(index, 1);
-      worker.job = job;
-      worker.reserved = Math.max(worker.reserved, job.footprint.bytes);
-      worker.thread.ref();
-      worker.thread.postMessage({ call: job.call, argument: job.argument });
+      this.hand(job, worker);
     }
     if (this.queue.length === 0)
       for (const worker of [...this.workers])
         if (worker.job === undefined && worker.reserved > KEEP_BYTES) void this.end(worker, 'idle');
+  }
+
+  private hand(job: Job, worker: PoolWorker): void {
+    try {
+      worker.thread.postMessage({ call: job.call, argument: job.argument }, job.transfer);
+    } catch (error) {
+      // A buffer that was handed over before.
+      this.settle(job, () => {
+        job.reject(error instanceof Error ? error : new Error(String(error)));
+      });
+      return;
+    }
+    worker.job = job;
+    worker.reserved = Math.max(worker.reserved, job.footprint.bytes);
+    worker.thread.ref();
   }
 
   /** An idle worker on which the job's memory fits: the one that has already grown most, or a new one. */

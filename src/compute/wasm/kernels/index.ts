@@ -6,7 +6,7 @@ export {
   decodeFloat8E5M2,
   largestMagnitude64,
 } from './decode';
-export { packRows32, packColumns32, packRows64, packColumns64, addOuterProduct } from './gram';
+export { packRows32, packColumns32, packRows64, packColumns64, addOuterProduct, addProduct } from './gram';
 export { tridiagonalWorkspace, tridiagonalizePanel } from './tridiagonal';
 export { tridiagonalEigenvalues } from './values';
 export { foldRows, bidiagonalize, widenRows32, widenColumns32, widenRows64, widenColumns64 } from './bidiagonal';
