@@ -49,8 +49,16 @@ export interface ProductBytes {
   readonly byteLength: number;
 }
 
+/** Tensors one after the other along a first axis: a stack of experts, each kept as factors of its own. */
+export interface StackBytes {
+  readonly encoding: 'stack';
+  readonly path: string;
+  readonly parts: readonly Tensor[];
+  readonly byteLength: number;
+}
+
 /** Where the bytes of a storage come from. */
-export type StorageBytes = FileBytes | MemoryBytes | ProductBytes;
+export type StorageBytes = FileBytes | MemoryBytes | ProductBytes | StackBytes;
 
 /**
  * A stack of matrices φ(ω·U·Vᵀ)/g, one a group, rows following one another (Ji et al., "Sine activated
@@ -86,9 +94,10 @@ export interface ModuleHint {
 
 /**
  * What a tensor is for, as far as its place in the file tells. `training`: trainers' own state, such as scores of
- * callbacks, loss scalers and random generators.
+ * callbacks, loss scalers and random generators. `factor`: U or V of a weight that the checkpoint also gives multiplied
+ * out, under its own name.
  */
-export type TensorRole = 'model' | 'optimizer' | 'training';
+export type TensorRole = 'model' | 'optimizer' | 'training' | 'factor';
 
 /** One named tensor of a checkpoint; its values stay in the file until they are asked for. */
 export interface Tensor {
@@ -113,6 +122,14 @@ export interface UnreadableTensor {
   readonly reason: string;
 }
 
+/** What a weight kept as factors was made of, as its file says. */
+export interface FactoredWeight {
+  /** Element type of the weight before; the product itself is float32. */
+  readonly dtype: DType;
+  /** `sine`, `svd`. */
+  readonly factorization: string;
+}
+
 /** A checkpoint, opened: its tensors in file order, none of them read yet. */
 export interface Checkpoint {
   /** As the user gave it. */
@@ -125,6 +142,8 @@ export interface Checkpoint {
   readonly bytes: number;
   readonly tensors: readonly Tensor[];
   readonly unreadable: readonly UnreadableTensor[];
+  /** Tensors that the file keeps as factors, by name; absent for files that keep none. */
+  readonly factored?: ReadonlyMap<string, FactoredWeight>;
   /** Things a person should know (optimizer state left out, globals a pickle names that were not followed …). */
   readonly notes: readonly string[];
 }

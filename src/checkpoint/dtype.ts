@@ -56,3 +56,8 @@ export function bytesPerElement(dtype: DType): number {
 export function isFloating(dtype: DType): boolean {
   return FLOATING.has(dtype);
 }
+
+/** The element type of a name; undefined for any other text. */
+export function dtypeOf(name: string): DType | undefined {
+  return Object.hasOwn(BYTES, name) ? (name as DType) : undefined; // the keys of BYTES are all DTypes
+}

@@ -7,6 +7,8 @@ const MAX_STRING_BYTES = 64 * 1024 * 1024;
 /** Members of one object; three times the tensors of the largest index. */
 const MAX_MEMBERS = 500_000;
 
+const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -94,6 +96,23 @@ export class JsonReader {
     return value;
   }
 
+  /** A number of any kind, as close as a double comes to it; infinite where it is beyond all doubles. */
+  number(): number {
+    this.space();
+    const text = this.token();
+    if (!NUMBER.test(text)) throw this.error('a number was expected');
+    this.position += text.length;
+    return Number(text);
+  }
+
+  boolean(): boolean {
+    this.space();
+    const text = this.token();
+    if (text !== 'true' && text !== 'false') throw this.error('true or false was expected');
+    this.position += text.length;
+    return text === 'true';
+  }
+
   /** Steps over a value of any kind. */
   skip(depth = 0): void {
     if (depth > MAX_DEPTH) throw this.error(`nested deeper than ${MAX_DEPTH} levels`);
@@ -110,8 +129,7 @@ export class JsonReader {
     else if (next === QUOTE) this.string();
     else {
       const text = this.token();
-      if (!/^(?:true|false|null|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)$/.test(text))
-        throw this.error('no JSON value');
+      if (!/^(?:true|false|null)$/.test(text) && !NUMBER.test(text)) throw this.error('no JSON value');
       this.position += text.length;
     }
   }

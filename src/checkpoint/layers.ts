@@ -3,7 +3,7 @@ import { ConvolutionReader, isConvolution, type DeclaredGroups } from './layers/
 import { readDense, readHeadsProjection } from './layers/dense';
 import { readExperts } from './layers/experts';
 import type { Layer, SkippedTensor } from './layers/layer';
-import type { LayerReading } from './layers/matrix';
+import { wholeMatrix, type LayerReading } from './layers/matrix';
 import { nameParts } from './layers/names';
 import { identityKey } from './layers/sharing';
 import { skipReason, type TensorLookup } from './layers/skipping';
@@ -40,6 +40,10 @@ export function listLayers(checkpoint: Checkpoint, options: LayerOptions = {}): 
   const layers: Layer[] = [];
   const skipped: SkippedTensor[] = [];
   for (const tensor of checkpoint.tensors) {
+    if (tensor.role === 'factor') {
+      layers.push(toLayer(tensor, '', readFactor(tensor), undefined));
+      continue;
+    }
     const reason = skipReason(tensor, find);
     if (reason !== undefined) {
       skipped.push({ name: tensor.name, shape: tensor.shape, dtype: tensor.dtype, reason });
@@ -51,7 +55,7 @@ export function listLayers(checkpoint: Checkpoint, options: LayerOptions = {}): 
     const readings = readTensor(tensor, find, convolutions, isGpt2);
     readings.forEach((reading, i) => {
       const index = readings.length > 1 ? `[${i}]` : '';
-      layers.push(toLayer(tensor, index, reading, tiedTo));
+      layers.push(toLayer(tensor, index, ofPart(reading, tensor, i), tiedTo));
     });
   }
   for (const { name, shape, dtype, reason } of checkpoint.unreadable) {
@@ -73,13 +77,40 @@ function readTensor(
   return [isConvolution(tensor) ? convolutions.read(tensor) : readDense(tensor, find, isGpt2)];
 }
 
-function toLayer(tensor: Tensor, index: string, reading: LayerReading, tiedTo: string | undefined): Layer {
+/** U or V of a weight kept as factors: m × k or n × k, one for each group where there are several. */
+function readFactor(tensor: Tensor): LayerReading & Pick<Layer, 'factorOf'> {
+  const [rows = 0, rank = 0] = tensor.shape.slice(-2);
+  const groups = tensor.shape.length > 2 ? (tensor.shape[0] ?? 0) : 1;
+  return {
+    kind: 'other',
+    shape: [rows, rank],
+    matrices: Array.from({ length: groups }, (_, g) => wholeMatrix(rows, rank, g * rows * rank)),
+    ...(groups > 1 && { groups }),
+    factorOf: tensor.name.replace(/\.[UV]$/, ''),
+  };
+}
+
+/** A layer of a stack whose parts are kept apart is read from its part alone, not from the whole stack. */
+function ofPart(reading: LayerReading, tensor: Tensor, index: number): LayerReading & { tensor: Tensor } {
+  const { storage } = tensor;
+  const part = storage.encoding === 'stack' ? storage.parts[index] : undefined;
+  const [view] = reading.matrices;
+  if (part === undefined || view === undefined) return { ...reading, tensor };
+  return { ...reading, matrices: [{ ...view, offset: 0 }], tensor: part };
+}
+
+function toLayer(
+  tensor: Tensor,
+  index: string,
+  reading: LayerReading & { readonly tensor?: Tensor },
+  tiedTo: string | undefined,
+): Layer {
   const { matrices } = reading;
   const parameters = matrices.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
   return {
     ...reading,
     name: tensor.name + index,
-    tensor,
+    tensor: reading.tensor ?? tensor,
     parameters,
     ...(tiedTo !== undefined && { tiedTo: tiedTo + index }),
   };

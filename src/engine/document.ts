@@ -35,6 +35,8 @@ export interface LayerAudit extends RankMetrics {
   readonly trivialRank?: true;
   /** Name of the layer whose stored bytes this one shares (tied weights); counted once in parameters. */
   readonly tiedTo?: string;
+  /** Name of the layer that this is a factor of, in a file of factors: outside means and sums. */
+  readonly factorOf?: string;
   /** rank < m·n/(m+n): two layers r × n and m × r would have fewer parameters. */
   readonly decomposable: boolean;
   readonly parts?: readonly LayerPart[];

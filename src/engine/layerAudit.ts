@@ -36,7 +36,9 @@ export function auditLayer(layer: Layer, spectra: readonly Float64Array[], withS
     ...(layer.groups !== undefined && { groups: layer.groups }),
     ...(layer.trivialRank === true && { trivialRank: true }),
     ...(layer.tiedTo !== undefined && { tiedTo: layer.tiedTo }),
-    decomposable: layer.trivialRank !== true && isDecomposable(metrics.rank, m, n),
+    ...(layer.factorOf !== undefined && { factorOf: layer.factorOf }),
+    decomposable:
+      layer.trivialRank !== true && layer.factorOf === undefined && isDecomposable(metrics.rank, m, n),
     ...(parts.length > 0 && { parts }),
     ...(withSpectra && { singularValues: Array.from(meanSpectrum(own)) }),
   };
@@ -66,7 +68,9 @@ function auditParts(layer: Layer, spectra: readonly Float64Array[]): LayerPart[]
 export function summarise(layers: readonly LayerAudit[], modelParameters: number): AuditSummary {
   const names = new Set(layers.map(({ name }) => name));
   // Tied layers count once: where the other one is not in this audit, here.
-  const counted = layers.filter(({ tiedTo }) => tiedTo === undefined || !names.has(tiedTo));
+  const counted = layers.filter(
+    ({ tiedTo, factorOf }) => factorOf === undefined && (tiedTo === undefined || !names.has(tiedTo)),
+  );
   const inTheMean = layers.filter(countsInMean);
   const decomposable = counted.filter((layer) => layer.decomposable);
   const saved = decomposable.reduce((sum, layer) => sum + savedBy(layer), 0);

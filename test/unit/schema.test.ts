@@ -53,6 +53,7 @@ describe('the audit schema', () => {
         groups: true,
         trivialRank: true,
         tiedTo: true,
+        factorOf: true,
         decomposable: true,
         parts: true,
         singularValues: true,

@@ -5,6 +5,7 @@ import type { RandomAccessFile } from '../file';
 import { JsonReader } from '../json';
 import { MAX_AXES, requireShape } from '../layout';
 import { roleInStateDict, stateNotes } from '../roles';
+import { FACTORS_KEY, withFactoredWeights } from './factors';
 
 /** The bound of the format's own specification. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -58,7 +59,7 @@ export function looksLikeSafetensors(head: Uint8Array): boolean {
 export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoint> {
   const header = await readHeader(file);
   const dataStart = LENGTH_BYTES + header.length;
-  const entries = parseHeader(header, file.path);
+  const { entries, factors } = parseHeader(header, file.path);
   requireTiling(entries, file.size - dataStart, dataStart, file.path);
   const tensors: Tensor[] = [];
   const unreadable: UnreadableTensor[] = [];
@@ -74,7 +75,7 @@ export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoin
       });
     } else tensors.push(tensorOf(entry, dtype, dataStart, file.path));
   }
-  return {
+  const checkpoint: Checkpoint = {
     path: file.path,
     format: 'safetensors',
     files: [file.path],
@@ -83,6 +84,7 @@ export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoin
     unreadable,
     notes: stateNotes(tensors),
   };
+  return factors === undefined ? checkpoint : withFactoredWeights(checkpoint, factors);
 }
 
 async function readHeader(file: RandomAccessFile): Promise<Uint8Array> {
@@ -99,14 +101,19 @@ async function readHeader(file: RandomAccessFile): Promise<Uint8Array> {
   return file.read(LENGTH_BYTES, Number(length));
 }
 
-function parseHeader(header: Uint8Array, path: string): Entry[] {
+function parseHeader(
+  header: Uint8Array,
+  path: string,
+): { readonly entries: readonly Entry[]; readonly factors?: string } {
   const json = new JsonReader(header, LENGTH_BYTES);
   const entries: Entry[] = [];
+  let factors: string | undefined;
   try {
     json.object((name) => {
       if (name === '__metadata__') {
-        json.object(() => {
-          json.string();
+        json.object((key) => {
+          const value = json.string();
+          if (key === FACTORS_KEY) factors = value;
         });
         return;
       }
@@ -118,7 +125,7 @@ function parseHeader(header: Uint8Array, path: string): Entry[] {
   } catch (error) {
     throw error instanceof CheckpointError ? error.at({ file: path }) : error;
   }
-  return entries;
+  return { entries, ...(factors !== undefined && { factors }) };
 }
 
 function parseEntry(json: JsonReader, name: string): Entry {

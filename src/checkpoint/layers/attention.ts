@@ -22,6 +22,7 @@ export function readFusedAttention(
     kind: 'attention',
     shape: outByIn(stored),
     matrices: [wholeMatrix(stored.rows, stored.columns)],
+    ...(stored.transposed && { transposed: true }),
     ...(parts !== undefined && { parts }),
   };
 }

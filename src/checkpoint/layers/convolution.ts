@@ -91,7 +91,7 @@ export class ConvolutionReader {
     const matrices = Array.from({ length: groups }, (_, g) => wholeMatrix(rows, columns, g * rows * columns));
     // Depthwise: one input channel a group.
     const isTrivial = groups > 1 && (transposed ? rows : second) === 1;
-    return grouped(transposed ? [columns, rows] : [rows, columns], matrices, isTrivial);
+    return grouped([rows, columns], transposed, matrices, isTrivial);
   }
 
   /** Keras and Flax: k… × I/g × O; depthwise k… × C × multiplier; transposed k… × O × I. */
@@ -104,11 +104,11 @@ export class ConvolutionReader {
       parts.leaf === 'depthwise_kernel' ||
       (parts.leaf === 'kernel' && isDepthwiseName(parts) && last === 1)
     ) {
-      return grouped([last, size], channelColumns(size, second, last, MAX_GROUPS), second > 1);
+      return grouped([size, last], true, channelColumns(size, second, last, MAX_GROUPS), second > 1);
     }
     const rows = size * second;
     // Stored kh·kw·out × in already is out × in.
-    if (isTransposed(tensor, kernel)) return grouped([rows, last], [wholeMatrix(rows, last)], false);
+    if (isTransposed(tensor, kernel)) return grouped([rows, last], false, [wholeMatrix(rows, last)], false);
     const groups = this.#knownGroups(tensor, last) ?? 1;
     const columns = last / groups;
     const matrices = Array.from({ length: groups }, (_, g) => ({
@@ -117,7 +117,7 @@ export class ConvolutionReader {
       columns,
       rowStride: last,
     }));
-    return grouped([columns, rows], matrices, groups > 1 && second === 1);
+    return grouped([rows, columns], true, matrices, groups > 1 && second === 1);
   }
 
   /** The number of groups the user or the file states. */
@@ -177,15 +177,18 @@ function channelColumns(size: number, channels: number, multiplier: number, most
   }));
 }
 
+/** @param stored rows × columns of a group as the file has them, Wᵀ when `transposed` */
 function grouped(
-  shape: readonly [number, number],
+  [rows, columns]: readonly [number, number],
+  transposed: boolean,
   matrices: readonly MatrixView[],
   isTrivial: boolean,
 ): LayerReading {
   return {
     kind: 'conv',
-    shape,
+    shape: transposed ? [columns, rows] : [rows, columns],
     matrices,
+    ...(transposed && { transposed }),
     ...(matrices.length > 1 && { groups: matrices.length }),
     ...(isTrivial && { trivialRank: true }),
   };

@@ -26,7 +26,7 @@ export function readHeadsProjection(tensor: Tensor): LayerReading | undefined {
   if (leaf !== 'kernel' || tensor.shape.length !== 3) return undefined;
   if (!HEADS_LAST.has(parent) && !HEADS_FIRST.has(parent)) return undefined;
   const [rows, columns] = HEADS_LAST.has(parent) ? [a, b * c] : [a * b, c];
-  return { kind: 'linear', shape: [columns, rows], matrices: [wholeMatrix(rows, columns)] };
+  return { kind: 'linear', shape: [columns, rows], matrices: [wholeMatrix(rows, columns)], transposed: true };
 }
 
 /**
@@ -52,7 +52,12 @@ export function readDense(tensor: Tensor, find: TensorLookup, isGpt2: boolean): 
   const fused = readRecurrent(tensor, find) ?? readFusedAttention(tensor, stored, find);
   if (fused !== undefined) return fused;
   const kind = isEmbedding ? 'embedding' : linearOrOther(tensor);
-  return { kind, shape: outByIn(stored), matrices: [wholeMatrix(rows, columns)] };
+  return {
+    kind,
+    shape: outByIn(stored),
+    matrices: [wholeMatrix(rows, columns)],
+    ...(transposed && { transposed }),
+  };
 }
 
 function linearOrOther(tensor: Tensor): LayerKind {

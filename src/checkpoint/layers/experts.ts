@@ -24,6 +24,7 @@ export function readExperts(tensor: Tensor, find: TensorLookup): LayerReading[] 
     kind: 'linear',
     shape: outByIn({ rows, columns, transposed }),
     matrices: [{ offset: i * rows * columns, rows, columns, rowStride: columns }],
+    ...(transposed && { transposed }),
   }));
 }
 

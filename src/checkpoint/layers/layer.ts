@@ -25,6 +25,8 @@ export interface Layer {
   readonly shape: readonly [number, number];
   /** One view, or one for each group. */
   readonly matrices: readonly MatrixView[];
+  /** The views hold Wᵀ: the file stores in × out. */
+  readonly transposed?: true;
   /** Number of groups, where more than one. */
   readonly groups?: number;
   /** Depthwise convolution: each group maps one channel, so its rank says nothing; outside the means. */
@@ -32,6 +34,8 @@ export interface Layer {
   readonly parts?: readonly LayerPartView[];
   /** Name of the earlier layer whose stored bytes this one shares. */
   readonly tiedTo?: string;
+  /** Name of the layer that this is a factor of: its rank is shown, but it counts in no mean and no sum. */
+  readonly factorOf?: string;
   /** Elements of the matrices. Sums leave layers with `tiedTo` out. */
   readonly parameters: number;
 }

@@ -7,6 +7,8 @@ export interface LayerReading {
   /** out × in, of one group. */
   readonly shape: readonly [number, number];
   readonly matrices: readonly MatrixView[];
+  /** The views hold Wᵀ. */
+  readonly transposed?: true;
   readonly groups?: number;
   readonly trivialRank?: true;
   readonly parts?: readonly LayerPartView[];

@@ -62,6 +62,7 @@ function withGates(stored: StoredMatrix, gates: Gates | undefined): LayerReading
     kind: 'other',
     shape: outByIn(stored),
     matrices: [wholeMatrix(stored.rows, stored.columns)],
+    ...(stored.transposed && { transposed: true }),
     ...(gates !== undefined &&
       Number.isInteger(size) && {
         parts: outputBlocks(

@@ -16,6 +16,8 @@ function storageKey({ storage }: Tensor): string {
       return `utf8 ${storage.offset} ${path}`;
     case 'memory':
       return `memory ${contentHash(storage.bytes)}`;
+    case 'stack':
+      return `stack ${JSON.stringify(storage.parts.map(identityKey))}`;
     case 'product': {
       const { U, V, ...how } = storage.product;
       return `product ${JSON.stringify([identityKey(U), identityKey(V), how])}`;

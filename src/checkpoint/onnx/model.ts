@@ -69,7 +69,8 @@ export interface OnnxModel {
   readonly graph: OnnxGraph;
   /** Fields of the model that any part of it needs: operator sets and local functions. */
   readonly shared: readonly ByteSpan[];
-  readonly hasFunctions: boolean;
+  /** Bodies of local functions. */
+  readonly functions: readonly (readonly OnnxNode[])[];
 }
 
 /**
@@ -97,7 +98,7 @@ class ModelReader {
     const { wire } = this;
     let irVersion: number | undefined;
     let graph: OnnxGraph | undefined;
-    let hasFunctions = false;
+    const functions: OnnxNode[][] = [];
     const opsets: { domain: string; version: number }[] = [];
     const shared: ByteSpan[] = [];
     for (const field of wire.fields({ begin: 0, end: this.file.size })) {
@@ -106,13 +107,20 @@ class ModelReader {
         if (graph !== undefined) throw wire.error('malformed', 'a second graph', field.whole.begin);
         graph = this.graph(wire.message(field), 0);
       } else if (field.number === 8) opsets.push(this.opset(field));
-      else if (field.number === 25) hasFunctions = true;
+      else if (field.number === 25) functions.push(this.functionBody(field));
       if (field.number === 8 || field.number === 25) shared.push(field.whole);
     }
     if (irVersion === undefined || graph === undefined)
       throw wire.error('malformed', 'not an ONNX model: it has no version or no graph', 0);
     const { path } = this.file;
-    return { path, files: [path, ...this.tensors.files], irVersion, opsets, graph, shared, hasFunctions };
+    return { path, files: [path, ...this.tensors.files], irVersion, opsets, graph, shared, functions };
+  }
+
+  private functionBody(field: WireField): OnnxNode[] {
+    const nodes: OnnxNode[] = [];
+    for (const part of this.wire.fields(this.wire.message(field)))
+      if (part.number === 7) nodes.push(this.node(part, 1));
+    return nodes;
   }
 
   private opset(field: WireField): { domain: string; version: number } {

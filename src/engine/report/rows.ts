@@ -25,11 +25,12 @@ const COMPARISONS: Readonly<Record<SortOrder, (a: LayerAudit, b: LayerAudit) => 
   parameters: (a, b) => b.parameters - a.parameters,
 };
 
-/** What else there is to say of a layer: groups, depthwise, tied. */
-export function remarks({ groups, trivialRank, tiedTo }: LayerAudit): string {
+/** What else there is to say of a layer: groups, depthwise, tied, a factor. */
+export function remarks({ groups, trivialRank, tiedTo, factorOf }: LayerAudit): string {
   const said: string[] = [];
   if (trivialRank === true) said.push('depthwise');
   if (groups !== undefined) said.push(`${groups} groups`);
   if (tiedTo !== undefined) said.push(`tied to ${tiedTo}`);
+  if (factorOf !== undefined) said.push(`factor of ${factorOf}`);
   return said.join(', ');
 }
