@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ComputeBackend } from '../compute';
 import { FIGURES } from './figures/recipes';
 import type { FigureDocument, FigureNumber } from './figuresDocument';
@@ -26,11 +27,14 @@ export async function figures({
   signal,
 }: FiguresOptions): Promise<FigureDocument[]> {
   const documents: FigureDocument[] = [];
+  // Every matrix in flight listens; Node would take more than ten for a leak.
+  const shared = AbortSignal.any([signal]);
+  setMaxListeners(0, shared);
   for (const figure of numbers) {
     signal.throwIfAborted();
     const startedAt = new Date();
     const start = performance.now();
-    const content = await FIGURES[figure]({ seed, backend, signal });
+    const content = await FIGURES[figure]({ seed, backend, signal: shared });
     documents.push({
       schema: 'rankscope/figure@1',
       tool: TOOL,

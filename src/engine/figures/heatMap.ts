@@ -46,7 +46,11 @@ export function heatMap({ title, matrix, values }: HeatMapPanel): Drawn {
       text(0, below + 34, `−${largest.toPrecision(2)}`, { className: 'tick' }),
       text(width / 2, below + 34, '0', { className: 'tick', anchor: 'middle' }),
       text(width, below + 34, largest.toPrecision(2), { className: 'tick', anchor: 'end' }),
-      text(0, below + 54, `stable rank ${matrix.stableRank.toFixed(1)}, r₀.₉₉ ${matrix.energyRanks['0.99']}`),
+      text(
+        0,
+        below + 54,
+        `stable rank ${matrix.stableRank.toFixed(1)}, r(0.99) ${matrix.energyRanks['0.99']}`,
+      ),
     ].join('\n'),
   };
 }

@@ -48,7 +48,7 @@ function spectra({ title, spectra: all }: SpectraPanel): Drawn {
     x: { label: 'index i', scale: 'linear', from: 1, to: length, ticks: evenTicks(length) },
     y: { label: 'σᵢ/σ₁', scale: 'linear', from: 0, to: 1, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1] },
     curves,
-    headings: ['stable rank', 'r₀.₉₉'],
+    headings: ['stable rank', 'r(0.99)'],
   });
 }
 
@@ -69,9 +69,9 @@ function colourOf(spectrum: Spectrum, sines: readonly Spectrum[]): Colour {
   return RAMP[Math.round(share * (RAMP.length - 1))] ?? 'blue';
 }
 
-/** 1 and five or so round numbers up to `length`. */
+/** 1 and six or so round numbers up to `length`. */
 function evenTicks(length: number): number[] {
-  const rough = length / 5;
+  const rough = length / 6;
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * unit).find((size) => size >= rough) ?? rough;
   return [1, ...Array.from({ length: Math.floor(length / step) }, (_, i) => (i + 1) * step)];
@@ -100,15 +100,15 @@ function ranks({ title, fullRank, lowRank, sine, proposition1 }: RanksPanel): Dr
     x,
     y: { label: 'rank', scale: 'linear', from: 0, to: side, ticks: evenTicks(side).slice(1) },
     curves: [
-      ...curveOf('r₀.₉₉₉₉', 'orange', ({ energyRanks }) => energyRanks['0.9999']),
-      ...curveOf('r₀.₉₉', 'blue', ({ energyRanks }) => energyRanks['0.99']),
+      ...curveOf('r(0.9999)', 'orange', ({ energyRanks }) => energyRanks['0.9999']),
+      ...curveOf('r(0.99)', 'blue', ({ energyRanks }) => energyRanks['0.99']),
       ...curveOf('effective rank', 'green', ({ effectiveRank }) => effectiveRank),
       ...curveOf('stable rank', 'ramp3', ({ stableRank }) => stableRank),
     ],
     headings: ['low rank', 'full rank'],
     footnotes: [
-      `Proposition 1 speaks of ω ≤ ${proposition1.omegaLimit.toPrecision(2)} and`,
-      `promises a rank of ${proposition1.boundAtLimit.toPrecision(2)} there.`,
+      `Proposition 1: for ω up to ${powerOfTen(proposition1.omegaLimit)}, where it`,
+      `ends, the rank is at least ${powerOfTen(proposition1.boundAtLimit)}.`,
     ],
   });
 }
@@ -116,3 +116,14 @@ function ranks({ title, fullRank, lowRank, sine, proposition1 }: RanksPanel): Dr
 function trimmed(value: number): string {
   return Number.isInteger(value) ? String(value) : value.toFixed(1);
 }
+
+/** Two digits and an exponent: 3.8·10⁶. */
+function powerOfTen(value: number): string {
+  const [digits = '', exponent = ''] = value.toExponential(1).split('e');
+  const raised = Array.from(exponent.replace('+', ''), (sign) => SUPERSCRIPTS[sign] ?? sign).join('');
+  return `${digits}·10${raised}`;
+}
+
+const SUPERSCRIPTS: Readonly<Record<string, string>> = Object.fromEntries(
+  Array.from('-0123456789', (sign, i) => [sign, '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'.charAt(i)]),
+);
