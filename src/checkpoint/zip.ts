@@ -37,6 +37,8 @@ export interface ZipEntry {
   readonly compressedLength: number;
   readonly byteLength: number;
   readonly localHeader: number;
+  /** Where its entry of the central directory begins. */
+  readonly centralHeader: number;
   /** Where the next entry (or the directory) begins: this one's data must end before. */
   readonly limit: number;
 }
@@ -72,6 +74,12 @@ export class ZipArchive {
     }
     const { compressedLength, byteLength } = entry;
     return { encoding: 'deflate', path, offset: start, compressedLength, skip: 0, byteLength };
+  }
+
+  /** Where the data of an entry begins, compressed or not. */
+  dataOffset(entry: ZipEntry): number {
+    this.requireReadable(entry);
+    return this.dataStart(entry);
   }
 
   /** All bytes of a small entry. @throws CheckpointError `unsupported` above MAX_INFLATED_BYTES. */
@@ -251,6 +259,7 @@ function parseDirectory(bytes: Uint8Array, count: number, path: string, fileOffs
       flags: view.getUint16(at + 8, true),
       method: view.getUint16(at + 10, true),
       ...sizes,
+      centralHeader: fileOffset + at,
     });
     at = next;
   }

@@ -1,9 +1,8 @@
-import { open, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
 import { elementCount } from '../checkpoint';
 import { type DType, bytesPerElement } from '../dtype';
 import { CheckpointError } from '../errors';
-import { ioError } from '../file';
+import { StagedFiles } from './staging';
 
 /** The header is padded so that tensors start on this boundary, as the format's own writer does. */
 const ALIGNMENT = 8;
@@ -32,8 +31,8 @@ export interface TensorToWrite {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** Contiguous, row-major, little-endian. */
-  readonly data: Uint8Array;
+  /** Contiguous, row-major, little-endian; or a way to get that when its turn comes. */
+  readonly data: Uint8Array | (() => Promise<Uint8Array>);
 }
 
 /**
@@ -46,22 +45,43 @@ export async function writeSafetensors(
   tensors: readonly TensorToWrite[],
   metadata: ReadonlyMap<string, string> = new Map(),
 ): Promise<void> {
-  const header = headerOf(file, tensors, metadata);
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.partial`);
+  const staged = new StagedFiles();
   try {
-    const handle = await open(temporary, 'wx');
-    try {
-      await handle.writeFile(header);
-      for (const { data } of tensors) await handle.writeFile(data);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw ioError(error, file);
+    await staged.write(file, (handle) => writeSafetensorsInto(handle, file, tensors, metadata));
+    await staged.commit();
+  } finally {
+    await staged.discard();
   }
+}
+
+/**
+ * The same into a file that is open, from where it stands; one tensor in memory at a time.
+ *
+ * @param file its name, for messages
+ */
+export async function writeSafetensorsInto(
+  handle: FileHandle,
+  file: string,
+  tensors: readonly TensorToWrite[],
+  metadata: ReadonlyMap<string, string>,
+): Promise<void> {
+  await handle.writeFile(headerOf(file, tensors, metadata));
+  for (const tensor of tensors) {
+    const data = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
+    requireLength(file, tensor, data);
+    await handle.writeFile(data);
+  }
+}
+
+/** Whether the format has a name for elements of this type. */
+export function safetensorsHolds(dtype: DType): boolean {
+  return NAMES[dtype] !== undefined;
+}
+
+function requireLength(file: string, { name, dtype, shape }: TensorToWrite, data: Uint8Array): void {
+  if (data.length === elementCount(shape) * bytesPerElement(dtype)) return;
+  const reason = `${data.length} bytes do not fit shape and element type`;
+  throw new CheckpointError('malformed', reason, { file, tensor: name });
 }
 
 function headerOf(
@@ -77,21 +97,16 @@ function headerOf(
   }
   const names = new Set<string>(['__metadata__']);
   let begin = 0;
-  for (const { name, dtype, shape, data } of tensors) {
+  for (const tensor of tensors) {
+    const { name, dtype, shape, data } = tensor;
     const dtypeName = NAMES[dtype];
     const location = { file, tensor: name };
     if (dtypeName === undefined)
       throw new CheckpointError('unsupported', `safetensors has no ${dtype}`, location);
     if (names.has(name)) throw new CheckpointError('unsupported', 'two tensors of one name', location);
-    if (data.length !== elementCount(shape) * bytesPerElement(dtype)) {
-      throw new CheckpointError(
-        'malformed',
-        `${data.length} bytes do not fit shape and element type`,
-        location,
-      );
-    }
+    if (typeof data !== 'function') requireLength(file, tensor, data);
     names.add(name);
-    const end = begin + data.length;
+    const end = begin + elementCount(shape) * bytesPerElement(dtype);
     const entry = { dtype: dtypeName, shape, data_offsets: [begin, end] };
     members.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
     begin = end;
