@@ -7,6 +7,8 @@ export interface Dataset {
   readonly labels?: Int32Array;
   /** Hex sha256 over what decides the values: the files' bytes and the recipe's settings. */
   readonly identity: string;
+  /** Things a person should know: labels that were one-hot, files left out … */
+  readonly notes: readonly string[];
   /**
    * Samples from … to−1, one after the other, row-major.
    *
@@ -18,9 +20,17 @@ export interface Dataset {
 
 /** Data for the hosts that run a network here. */
 export interface NetworkData {
-  /** What the input Grams are summed over. */
+  /** What the input Grams are summed over; the same object as `validation` when the recipe names no other. */
   readonly gram: Dataset;
   /** What accuracy is measured on. */
   readonly validation: Dataset;
   readonly batchSize: number;
+}
+
+/** What a network takes: decides how samples are laid out. */
+export interface NetworkInput {
+  /** Of one sample, without the batch; undefined where any size is taken. */
+  readonly shape: readonly (number | undefined)[];
+  /** What three axes mean, and the order in which pictures are flattened. */
+  readonly layout: 'chw' | 'hwc';
 }
