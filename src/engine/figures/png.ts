@@ -1,4 +1,5 @@
 import { deflateSync } from 'node:zlib';
+import { crc32 } from '../../checkpoint/write/crc32';
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 
@@ -40,14 +41,4 @@ function chunk(type: string, data: Uint8Array): Buffer {
   result.set(data, 8);
   result.writeUInt32BE(crc32(result.subarray(4, 8 + data.length)), 8 + data.length);
   return result;
-}
-
-/** CRC-32 as PNG, zip and Ethernet have it; node:zlib has one only from Node 22 on. */
-function crc32(bytes: Uint8Array): number {
-  let crc = ~0;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc >>> 0;
 }
