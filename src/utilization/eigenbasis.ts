@@ -1,0 +1,39 @@
+import type { ComputeBackend } from '../compute';
+
+/** What the linear algebra runs on, and what ends it. */
+export interface Compute {
+  readonly backend: Pick<ComputeBackend, 'product' | 'symmetricEigen' | 'singularValues'>;
+  readonly signal: AbortSignal;
+}
+
+/** Eigenvectors of a Gram matrix, those of the largest energy first. The k first span the subspace of dimension k. */
+export interface Eigenbasis {
+  /** n eigenvalues, descending, never negative: what is below zero is rounding of a matrix that has no such energy. */
+  readonly energies: Float64Array;
+  /** n × n row-major; row i is the unit eigenvector of energies[i]. */
+  readonly vectors: Float64Array;
+}
+
+/** Eigenvectors of a Gram matrix of one group: n × n, symmetric, positive semidefinite (Σ x·xᵀ, or W·(Σ x·xᵀ)·Wᵀ). */
+export async function eigenbasis(
+  gram: Float64Array,
+  n: number,
+  { backend, signal }: Compute,
+): Promise<Eigenbasis> {
+  const { values, vectors } = await backend.symmetricEigen(gram, n, signal);
+  const energies = new Float64Array(n);
+  const descending = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    const from = n - 1 - i;
+    energies[i] = Math.max(0, values[from] ?? 0);
+    descending.set(vectors.subarray(from * n, from * n + n), i * n);
+  }
+  return { energies, vectors: descending };
+}
+
+/** Whether all that was summed was finite: any other value reaches its own diagonal element. */
+export function isFiniteGram(gram: Float64Array, n: number): boolean {
+  for (let start = 0; start < gram.length; start += n * n)
+    for (let i = 0; i < n; i++) if (!Number.isFinite(gram[start + i * n + i])) return false;
+  return true;
+}
