@@ -10,7 +10,7 @@ import { skipReason, type TensorLookup } from './layers/skipping';
 
 export type { DeclaredGroups } from './layers/convolution';
 export type { Layer, LayerKind, LayerPartView, SkippedTensor } from './layers/layer';
-export { identityKey, modelParameters } from './layers/sharing';
+export { identityKey, modelParameters, overlappingTensors } from './layers/sharing';
 
 export interface LayerOptions {
   /** Groups of convolutions that the file does not tell; the first matching pattern counts. */
@@ -41,7 +41,7 @@ export function listLayers(checkpoint: Checkpoint, options: LayerOptions = {}): 
   const skipped: SkippedTensor[] = [];
   for (const tensor of checkpoint.tensors) {
     if (tensor.role === 'factor') {
-      layers.push(toLayer(tensor, '', readFactor(tensor), undefined));
+      layers.push(toLayer(tensor, readFactor(tensor)));
       continue;
     }
     const reason = skipReason(tensor, find);
@@ -54,8 +54,8 @@ export function listLayers(checkpoint: Checkpoint, options: LayerOptions = {}): 
     if (tiedTo === undefined) firstOfStorage.set(key, tensor.name);
     const readings = readTensor(tensor, find, convolutions, isGpt2);
     readings.forEach((reading, i) => {
-      const index = readings.length > 1 ? `[${i}]` : '';
-      layers.push(toLayer(tensor, index, ofPart(reading, tensor, i), tiedTo));
+      const stack = readings.length > 1 ? { tensor, index: i } : undefined;
+      layers.push(toLayer(tensor, ofPart(reading, tensor, i), tiedTo, stack));
     });
   }
   for (const { name, shape, dtype, reason } of checkpoint.unreadable) {
@@ -101,10 +101,11 @@ function ofPart(reading: LayerReading, tensor: Tensor, index: number): LayerRead
 
 function toLayer(
   tensor: Tensor,
-  index: string,
   reading: LayerReading & { readonly tensor?: Tensor },
-  tiedTo: string | undefined,
+  tiedTo?: string,
+  stack?: Layer['stack'],
 ): Layer {
+  const index = stack === undefined ? '' : `[${stack.index}]`;
   const { matrices } = reading;
   const parameters = matrices.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
   return {
@@ -113,6 +114,7 @@ function toLayer(
     tensor: reading.tensor ?? tensor,
     parameters,
     ...(tiedTo !== undefined && { tiedTo: tiedTo + index }),
+    ...(stack !== undefined && { stack }),
   };
 }
 

@@ -2,6 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import type { Fitted } from '../lowrank';
+import { decodeFit, decodeSpectra, encodeFit, encodeSpectra } from './cacheEntries';
 
 /** Raised when the layout of the files below changes; older ones are then left unread and pruned by age. */
 const FORMAT = 'v1';
@@ -18,8 +20,6 @@ const PRUNE_EVERY_MS = 24 * 3600 * 1000;
  */
 const SETTLED_MS = 2000;
 
-const MAGIC = 0x31435352; // "RSC1"
-
 /** Digests of the tensors of one file, trusted while size, inode and time stamps stay the same. */
 export interface FileDigests {
   get(tensorKey: string): string | undefined;
@@ -28,12 +28,15 @@ export interface FileDigests {
 }
 
 /**
- * Spectra by content: a key names the bytes of a tensor and everything that decides its singular values, so that an
- * entry never goes stale. Failing to read or write it is never an error of the job: it only costs time.
+ * Spectra and fits by content: a key names the bytes of a tensor and everything that decides its singular values or its
+ * factors, so that an entry never goes stale. Failing to read or write it is never an error of the job: it only costs time.
  */
 export interface ResultCache {
   spectra(key: string): Promise<readonly Float64Array[] | undefined>;
   storeSpectra(key: string, spectra: readonly Float64Array[]): Promise<void>;
+  /** A fit of one matrix; its key names everything that decides it. */
+  fit(key: string): Promise<Fitted | undefined>;
+  storeFit(key: string, fit: Fitted): Promise<void>;
   fileDigests(file: string): Promise<FileDigests>;
   /** Removes the oldest entries when there are too many; cheap when called often. */
   prune(): Promise<void>;
@@ -64,20 +67,31 @@ export function openCache(directory = cacheDirectory()): ResultCache {
 
 class DiskCache implements ResultCache {
   private readonly spectraFolder: string;
+  private readonly fitsFolder: string;
   private readonly filesFolder: string;
 
   constructor(private readonly root: string) {
     this.spectraFolder = path.join(root, 'spectra');
+    this.fitsFolder = path.join(root, 'fits');
     this.filesFolder = path.join(root, 'files');
   }
 
   async spectra(key: string): Promise<readonly Float64Array[] | undefined> {
-    const bytes = await readFile(this.spectraFile(key)).catch(() => undefined);
+    const bytes = await readFile(entryFile(this.spectraFolder, key)).catch(() => undefined);
     return bytes === undefined ? undefined : decodeSpectra(bytes);
   }
 
   async storeSpectra(key: string, spectra: readonly Float64Array[]): Promise<void> {
-    await writeAtomically(this.spectraFile(key), encodeSpectra(spectra));
+    await writeAtomically(entryFile(this.spectraFolder, key), encodeSpectra(spectra));
+  }
+
+  async fit(key: string): Promise<Fitted | undefined> {
+    const bytes = await readFile(entryFile(this.fitsFolder, key)).catch(() => undefined);
+    return bytes === undefined ? undefined : decodeFit(bytes);
+  }
+
+  async storeFit(key: string, fit: Fitted): Promise<void> {
+    await writeAtomically(entryFile(this.fitsFolder, key), encodeFit(fit));
   }
 
   async fileDigests(file: string): Promise<FileDigests> {
@@ -110,7 +124,7 @@ class DiskCache implements ResultCache {
     if (last !== undefined && Date.now() - last.mtimeMs < PRUNE_EVERY_MS) return;
     if (last === undefined) await writeAtomically(mark, '');
     else await utimes(mark, new Date(), new Date()).catch(() => undefined);
-    const entries = await listFiles([this.spectraFolder, this.filesFolder]);
+    const entries = await listFiles([this.spectraFolder, this.fitsFolder, this.filesFolder]);
     let bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
     for (const { file, bytes: size } of entries.sort((a, b) => a.modified - b.modified)) {
       if (bytes <= MAX_BYTES) return;
@@ -118,41 +132,10 @@ class DiskCache implements ResultCache {
       bytes -= size;
     }
   }
-
-  private spectraFile(key: string): string {
-    return path.join(this.spectraFolder, key.slice(0, 2), key);
-  }
 }
 
-/** magic, number of arrays, their lengths (uint32 each), padding to 8, the values, sha256 of all that. */
-function encodeSpectra(spectra: readonly Float64Array[]): Uint8Array {
-  const header = Math.ceil((2 + spectra.length) / 2) * 8;
-  const values = spectra.reduce((sum, array) => sum + array.byteLength, 0);
-  const bytes = new Uint8Array(header + values);
-  const words = new Uint32Array(bytes.buffer, 0, header / 4);
-  words.set([MAGIC, spectra.length, ...spectra.map((array) => array.length)]);
-  let offset = header;
-  for (const array of spectra) {
-    new Float64Array(bytes.buffer, offset, array.length).set(array);
-    offset += array.byteLength;
-  }
-  return Buffer.concat([bytes, createHash('sha256').update(bytes).digest()]);
-}
-
-/** Undefined for anything that is not exactly what `encodeSpectra` wrote. */
-function decodeSpectra(file: Buffer): Float64Array[] | undefined {
-  if (file.length < 40 || file.length % 8 !== 0) return undefined;
-  const bytes = Uint8Array.from(file.subarray(0, -32));
-  if (!createHash('sha256').update(bytes).digest().equals(file.subarray(-32))) return undefined;
-  const words = new Uint32Array(bytes.buffer);
-  const count = words[1] ?? 0;
-  if (words[0] !== MAGIC) return undefined;
-  let offset = Math.ceil((2 + count) / 2) * 8;
-  return Array.from(words.subarray(2, 2 + count), (length) => {
-    const array = new Float64Array(bytes.buffer, offset, length);
-    offset += array.byteLength;
-    return array;
-  });
+function entryFile(folder: string, key: string): string {
+  return path.join(folder, key.slice(0, 2), key);
 }
 
 interface FileIdentity {

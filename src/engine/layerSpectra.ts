@@ -2,8 +2,9 @@ import { setMaxListeners } from 'node:events';
 import { identityKey, type Layer } from '../checkpoint/layers';
 import type { MatrixView } from '../checkpoint/matrixView';
 import type { ComputeBackend, SpectrumResult } from '../compute';
-import { sha256, type FileDigests, type ResultCache } from './cache';
+import { sha256, type ResultCache } from './cache';
 import { ProgressMeter, type Progress } from './progress';
+import { TensorDigests } from './tensorDigests';
 
 /** Spectra of a layer: its matrices first, then those of its parts, in order. */
 export type LayerSpectra = SpectrumResult;
@@ -22,12 +23,12 @@ export function matricesOf(layer: Layer): readonly MatrixView[] {
 
 /**
  * Singular values of many layers, largest first, as many at once as the backend works on. Every layer is handed to
- * `onLayer` as soon as it is done. The first failure ends the job; what was finished stays in the cache.
+ * `onLayer` as soon as it is done, and whether nothing had to be computed for it. The first failure ends the job; what was finished stays in the cache.
  */
 export async function spectraOf(
   layers: readonly Layer[],
   options: SpectraOptions,
-  onLayer: (index: number, layer: Layer, result: LayerSpectra) => void,
+  onLayer: (index: number, layer: Layer, result: LayerSpectra, free: boolean) => void,
 ): Promise<void> {
   const works = layers.map((layer) => matricesOf(layer).reduce((sum, view) => sum + workOf(view), 0));
   const meter = new ProgressMeter(works, (progress) => options.onProgress?.(progress));
@@ -52,7 +53,7 @@ export async function spectraOf(
       const { result, free } = await source.get(layer, (fraction) => {
         meter.advance(index, fraction);
       });
-      onLayer(index, layer, result);
+      onLayer(index, layer, result, free);
       meter.finish(index, layer.name, free);
     }
   };
@@ -82,8 +83,8 @@ interface Found {
 
 /** Spectra from the cache, from a tied layer's result, or from the backend. */
 class SpectraSource {
-  private readonly files = new Map<string, Promise<FileDigests>>();
   private readonly sameTensor = new Map<string, Promise<Found>>();
+  private readonly digests: TensorDigests | undefined;
   /** Layers that share their bytes with another one, by name. */
   private readonly tied: ReadonlySet<string>;
 
@@ -93,6 +94,7 @@ class SpectraSource {
     private readonly cache: ResultCache | null,
     private readonly signal: AbortSignal,
   ) {
+    this.digests = cache === null ? undefined : new TensorDigests(cache, backend);
     this.tied = new Set(layers.flatMap(({ name, tiedTo }) => (tiedTo === undefined ? [] : [name, tiedTo])));
   }
 
@@ -106,17 +108,16 @@ class SpectraSource {
     return found;
   }
 
-  /** Remembers the digests of this job's files, so that the next one need not read them. */
   async saveDigests(): Promise<void> {
-    const files = await Promise.all(this.files.values());
-    await Promise.all(files.map((file) => file.save()));
+    await this.digests?.save();
   }
 
   private async find(layer: Layer, onFraction: (fraction: number) => void): Promise<Found> {
-    const { cache } = this;
-    if (cache === null) return { result: await this.compute(layer, onFraction), free: false };
+    const { cache, digests } = this;
+    if (cache === null || digests === undefined)
+      return { result: await this.compute(layer, onFraction), free: false };
     const { tensor } = layer;
-    const digest = await this.digestOf(layer, cache);
+    const digest = await digests.of(tensor, this.signal);
     const key = sha256(
       JSON.stringify([digest, tensor.dtype, tensor.shape, matricesOf(layer), this.backend.build]),
     );
@@ -134,18 +135,5 @@ class SpectraSource {
       this.signal,
       onFraction,
     );
-  }
-
-  private async digestOf({ tensor }: Layer, cache: ResultCache): Promise<string> {
-    const file = tensor.storage.path;
-    const digests = this.files.get(file) ?? cache.fileDigests(file);
-    this.files.set(file, digests);
-    const known = await digests;
-    const tensorKey = identityKey(tensor);
-    const remembered = known.get(tensorKey);
-    if (remembered !== undefined) return remembered;
-    const digest = await this.backend.digest(tensor, this.signal);
-    known.set(tensorKey, digest);
-    return digest;
   }
 }

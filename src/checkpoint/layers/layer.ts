@@ -36,6 +36,8 @@ export interface Layer {
   readonly tiedTo?: string;
   /** Name of the layer that this is a factor of: its rank is shown, but it counts in no mean and no sum. */
   readonly factorOf?: string;
+  /** The tensor of all experts that this one is a part of, and its place there. */
+  readonly stack?: { readonly tensor: Tensor; readonly index: number };
   /** Elements of the matrices. Sums leave layers with `tiedTo` out. */
   readonly parameters: number;
 }

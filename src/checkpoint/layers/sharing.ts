@@ -121,3 +121,46 @@ function distinctElements(extents: Extent[]): number {
   close();
   return total;
 }
+
+/**
+ * Tensors whose bytes are partly those of another one that is not the same weight (views of one storage), by name, and
+ * the name of such another. Tensors that lie between each other's elements count as overlapping.
+ */
+export function overlappingTensors(checkpoint: Checkpoint): ReadonlyMap<string, string> {
+  const storages = new Map<
+    string,
+    { readonly tensor: Tensor; readonly first: number; readonly end: number }[]
+  >();
+  for (const tensor of checkpoint.tensors) {
+    if (elementCount(tensor.shape) === 0) continue;
+    const { first, end } = extent(tensor);
+    const key = storageKey(tensor);
+    const others = storages.get(key);
+    if (others === undefined) storages.set(key, [{ tensor, first, end }]);
+    else others.push({ tensor, first, end });
+  }
+  const overlapping = new Map<string, string>();
+  for (const extents of storages.values()) {
+    let cluster: Tensor[] = [];
+    let reached = -1;
+    for (const { tensor, first, end } of extents.sort((a, b) => a.first - b.first)) {
+      if (first >= reached) {
+        noteOverlaps(cluster, overlapping);
+        cluster = [];
+      }
+      cluster.push(tensor);
+      reached = Math.max(reached, end);
+    }
+    noteOverlaps(cluster, overlapping);
+  }
+  return overlapping;
+}
+
+function noteOverlaps(cluster: readonly Tensor[], overlapping: Map<string, string>): void {
+  if (cluster.length < 2) return;
+  const keys = cluster.map(identityKey);
+  cluster.forEach((tensor, i) => {
+    const other = cluster[keys.findIndex((key) => key !== keys[i])];
+    if (other !== undefined) overlapping.set(tensor.name, other.name);
+  });
+}
