@@ -52,7 +52,7 @@ export async function audit(options: AuditOptions): Promise<AuditDocument> {
   const chosen = options.layers;
   const selected = chosen === undefined ? layers : layers.filter((layer) => matches(chosen, layer.name));
   const facts: CheckpointFacts = {
-    ...describe(checkpoint),
+    ...checkpointFacts(checkpoint),
     ...(options.sha256 === true && { sha256: await hashFiles(checkpoint.files, signal) }),
   };
   options.onOpened?.(
@@ -99,7 +99,8 @@ function matches(pattern: RegExp, name: string): boolean {
   return pattern.test(name);
 }
 
-function describe(checkpoint: Checkpoint): CheckpointFacts {
+/** What documents say of a checkpoint. */
+export function checkpointFacts(checkpoint: Checkpoint): CheckpointFacts {
   return {
     path: checkpoint.path,
     format: checkpoint.format,

@@ -55,6 +55,11 @@ export function cacheDirectory(): string {
   return path.join(base, 'rankscope');
 }
 
+/** Where the searches for utilized ranks keep how far they are. */
+export function searchesFolder(directory = cacheDirectory()): string {
+  return path.join(directory, FORMAT, 'searches');
+}
+
 /** Removes everything the cache holds (and nothing else that may lie in its folder). */
 export async function clearCache(directory = cacheDirectory()): Promise<void> {
   await rm(path.join(directory, FORMAT), { recursive: true, force: true });
@@ -200,7 +205,7 @@ async function writeAtomically(file: string, contents: Uint8Array | string): Pro
  * Makes a folder and those above it. Not `mkdir`'s own recursive mode: on file systems that answer "no such file" under
  * a folder that exists (/proc, some automounters), Node 20 tries it for ever.
  */
-async function ensureFolder(folder: string): Promise<void> {
+export async function ensureFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder);
   } catch (error) {
