@@ -1,23 +1,16 @@
 /** The random matrices that the figures show, and their ranks. */
-import type { Tensor } from '../../checkpoint/checkpoint';
 import type { ComputeBackend } from '../../compute';
 import { initialiseDense, initialiseSine } from '../../lowrank/initialise';
 import { MAX_SEED } from '../../lowrank/randomStream';
-import { rankMetrics } from '../../spectrum';
+import { activated, singularValuesOf, type DenseMatrix } from '../../lowrank/rankSweep';
+import { rankMetrics, type RankMetrics } from '../../spectrum';
 import type { Activation, FigureMatrix, Spectrum } from '../figuresDocument';
-
-/** A matrix by its entries, row-major. */
-export interface Matrix {
-  readonly rows: number;
-  readonly columns: number;
-  readonly values: Float64Array;
-}
 
 /** What a figure calls a matrix and how it was made. */
 export type Naming = Pick<FigureMatrix, 'label' | 'k' | 'activation' | 'omega'>;
 
 /** Kaiming-uniform, as a layer that follows or precedes a ReLU starts: 𝒰(−√(6/n), √(6/n)). */
-export function fullRankMatrix(rows: number, columns: number, seed: number): Matrix {
+export function fullRankMatrix(rows: number, columns: number, seed: number): DenseMatrix {
   return { rows, columns, values: Float64Array.from(initialiseDense(rows, columns, seed)) };
 }
 
@@ -25,7 +18,7 @@ export function fullRankMatrix(rows: number, columns: number, seed: number): Mat
  * U·Vᵀ in float64, of the factors that a sine-low-rank layer starts from, so that every activation is taken of the
  * same matrix. The factors have the seed after the full-rank matrix'.
  */
-export function lowRankMatrix(rows: number, columns: number, rank: number, seed: number): Matrix {
+export function lowRankMatrix(rows: number, columns: number, rank: number, seed: number): DenseMatrix {
   const { factors } = initialiseSine({ rows, columns, rank, seed: seed === MAX_SEED ? 0 : seed + 1 });
   const [U, V] = factors.map(({ data }) => Float64Array.from(data));
   const values = new Float64Array(rows * columns);
@@ -46,50 +39,35 @@ const FUNCTIONS: Readonly<Record<Activation, (x: number) => number>> = {
 };
 
 /** φ(ω·A), entry by entry (eq. 3 without the gain, which no normalised spectrum sees). */
-export function activated({ rows, columns, values }: Matrix, activation: Activation, omega: number): Matrix {
-  const phi = FUNCTIONS[activation];
-  return { rows, columns, values: values.map((value) => phi(omega * value)) };
+export function nonLinear(A: DenseMatrix, activation: Activation, omega: number): DenseMatrix {
+  return activated(A, FUNCTIONS[activation], omega);
 }
 
 /** The spectrum of a matrix, scaled to σ₁ = 1, and its ranks. @throws the signal's reason when cancelled */
 export async function spectrumOf(
-  matrix: Matrix,
+  matrix: DenseMatrix,
   naming: Naming,
   backend: ComputeBackend,
   signal: AbortSignal,
 ): Promise<Spectrum> {
-  const { rows, columns } = matrix;
-  const view = { offset: 0, rows, columns, rowStride: columns };
-  const result = await backend.singularValues(
-    { tensor: tensorOf(matrix, naming.label), matrices: [view] },
-    signal,
-  );
-  const [sigma] = result.kind === 'spectra' ? result.singularValues : [];
-  if (sigma === undefined) throw new Error(`no singular values of ${naming.label}`);
-  const { stableRank, effectiveRank, energyRanks, spectralNorm } = rankMetrics(sigma, rows, columns);
+  const sigma = await singularValuesOf(matrix, naming.label, backend, signal);
+  const metrics = rankMetrics(sigma, matrix.rows, matrix.columns);
   return {
-    ...naming,
-    shape: [rows, columns],
-    spectralNorm,
-    stableRank,
-    effectiveRank,
-    energyRanks,
-    singularValues: Array.from(sigma, (value) => value / spectralNorm),
+    ...factsOf(matrix, naming, metrics),
+    singularValues: Array.from(sigma, (value) => value / metrics.spectralNorm),
   };
+}
+
+/** What a document tells of a matrix. */
+export function factsOf(
+  { rows, columns }: DenseMatrix,
+  naming: Naming,
+  { spectralNorm, stableRank, effectiveRank, energyRanks }: RankMetrics,
+): FigureMatrix {
+  return { ...naming, shape: [rows, columns], spectralNorm, stableRank, effectiveRank, energyRanks };
 }
 
 /** A spectrum without its singular values. */
-export function factsOf({ singularValues: _, ...facts }: Spectrum): FigureMatrix {
+export function withoutValues({ singularValues: _, ...facts }: Spectrum): FigureMatrix {
   return facts;
-}
-
-function tensorOf({ rows, columns, values }: Matrix, name: string): Tensor {
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return {
-    name,
-    shape: [rows, columns],
-    dtype: 'float64',
-    storage: { encoding: 'memory', path: 'a random matrix', bytes, byteLength: bytes.length },
-    role: 'model',
-  };
 }

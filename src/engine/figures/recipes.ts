@@ -3,6 +3,7 @@
  * come from training: what each shows, and the choices that its caption leaves open.
  */
 import type { ComputeBackend } from '../../compute';
+import { ranksOverOmega, type DenseMatrix } from '../../lowrank/rankSweep';
 import { proposition1 } from '../../lowrank/theory';
 import type {
   Activation,
@@ -14,7 +15,15 @@ import type {
   SpectraPanel,
   Spectrum,
 } from '../figuresDocument';
-import { activated, factsOf, fullRankMatrix, lowRankMatrix, spectrumOf, type Matrix } from './matrices';
+import {
+  factsOf,
+  fullRankMatrix,
+  lowRankMatrix,
+  nonLinear,
+  spectrumOf,
+  withoutValues,
+  type Naming,
+} from './matrices';
 
 export type FigureContent = Pick<FigureDocument, 'title' | 'caption' | 'panels'>;
 
@@ -55,7 +64,7 @@ async function figure1(drawing: Drawing): Promise<FigureContent> {
   const spectra = await Promise.all([
     fullRank(fullRankMatrix(rows, columns, drawing.seed), drawing),
     lowRank(A, k, drawing),
-    nonLinear(A, k, 'sine', VIT_BASE_OMEGA, drawing),
+    spectrumUnder(A, k, 'sine', VIT_BASE_OMEGA, drawing),
   ]);
   return {
     title: 'Spectra at initialisation',
@@ -76,8 +85,8 @@ async function figure2(drawing: Drawing): Promise<FigureContent> {
     ...omegas.map((omega) =>
       heatMap(
         `sin(ωUVᵀ), ω = ${omega}`,
-        activated(A, 'sine', omega),
-        nonLinear(A, k, 'sine', omega, drawing),
+        nonLinear(A, 'sine', omega),
+        spectrumUnder(A, k, 'sine', omega, drawing),
       ),
     ),
   ]);
@@ -102,10 +111,10 @@ async function figure3(drawing: Drawing): Promise<FigureContent> {
     spectra: [
       full,
       low,
-      ...(await Promise.all(activations.map((phi) => nonLinear(A, k, phi, COMPARED_OMEGA, drawing)))),
+      ...(await Promise.all(activations.map((phi) => spectrumUnder(A, k, phi, COMPARED_OMEGA, drawing)))),
     ],
   };
-  const sweep = await Promise.all(SWEEP.map((omega) => nonLinear(A, k, 'sine', omega, drawing)));
+  const sweep = await Promise.all(SWEEP.map((omega) => spectrumUnder(A, k, 'sine', omega, drawing)));
   const right: SpectraPanel = {
     kind: 'spectra',
     title: 'sin(ωUVᵀ) as ω grows',
@@ -121,7 +130,7 @@ async function figure3(drawing: Drawing): Promise<FigureContent> {
 }
 
 async function ranks(
-  A: Matrix,
+  A: DenseMatrix,
   k: number,
   full: Spectrum,
   low: Spectrum,
@@ -132,24 +141,28 @@ async function ranks(
     const exact = from * (to / from) ** (i / (points - 1));
     return Number(exact.toPrecision(3));
   });
-  const sine = await Promise.all(omegas.map((omega) => nonLinear(A, k, 'sine', omega, drawing)));
+  const sine = await ranksOverOmega(A, omegas, drawing.backend, drawing.signal);
   const { smallestEntry, rootNorm, omegaLimit, rankBound } = proposition1(A.values, A.rows, A.columns);
   return {
     kind: 'ranks',
     title: 'Rank of sin(ωUVᵀ)',
-    fullRank: factsOf(full),
-    lowRank: factsOf(low),
-    sine: sine.map(factsOf),
+    fullRank: withoutValues(full),
+    lowRank: withoutValues(low),
+    sine: sine.map(({ omega, metrics }) => factsOf(A, namingOf(k, 'sine', omega), metrics)),
     proposition1: { smallestEntry, rootNorm, omegaLimit, boundAtLimit: rankBound(omegaLimit) },
   };
 }
 
-function fullRank(W: Matrix, { backend, signal }: Drawing): Promise<Spectrum> {
+function fullRank(W: DenseMatrix, { backend, signal }: Drawing): Promise<Spectrum> {
   return spectrumOf(W, { label: 'full rank' }, backend, signal);
 }
 
-function lowRank(A: Matrix, k: number, { backend, signal }: Drawing): Promise<Spectrum> {
+function lowRank(A: DenseMatrix, k: number, { backend, signal }: Drawing): Promise<Spectrum> {
   return spectrumOf(A, { label: `low rank, k = ${k}`, k, activation: 'identity' }, backend, signal);
+}
+
+function namingOf(k: number, activation: Activation, omega: number): Naming {
+  return { label: labelOf(activation, omega), k, activation, omega };
 }
 
 function labelOf(activation: Activation, omega: number): string {
@@ -164,23 +177,26 @@ function labelOf(activation: Activation, omega: number): string {
   }
 }
 
-function nonLinear(
-  A: Matrix,
+function spectrumUnder(
+  A: DenseMatrix,
   k: number,
   activation: Activation,
   omega: number,
   { backend, signal }: Drawing,
 ): Promise<Spectrum> {
-  const naming = { label: labelOf(activation, omega), k, activation, omega };
-  return spectrumOf(activated(A, activation, omega), naming, backend, signal);
+  return spectrumOf(nonLinear(A, activation, omega), namingOf(k, activation, omega), backend, signal);
 }
 
-async function heatMap(title: string, matrix: Matrix, spectrum: Promise<Spectrum>): Promise<FigurePanel> {
+async function heatMap(
+  title: string,
+  matrix: DenseMatrix,
+  spectrum: Promise<Spectrum>,
+): Promise<FigurePanel> {
   const { rows, columns, values } = matrix;
   const panel: HeatMapPanel = {
     kind: 'heatMap',
     title,
-    matrix: factsOf(await spectrum),
+    matrix: withoutValues(await spectrum),
     values: Array.from({ length: rows }, (_, i) =>
       // Nine digits tell every float32 apart.
       Array.from(values.subarray(i * columns, (i + 1) * columns), (value) => Number(value.toPrecision(9))),
