@@ -1,8 +1,8 @@
 /** Asks the host to write files and to fill the clipboard, and says how it went. */
-import type { Connection, Reply } from './connection';
+import type { Connection, ReplyOf } from './connection';
 import { baseName, printable } from './model/names';
 import { MAX_CURVES } from './model/spectrum';
-import type { ExportFormat } from './protocol';
+import type { ExportFormat, FromPanel, ToPanel } from './protocol';
 import type { Theme } from './theme';
 import type { ExportChoice } from './view/exportMenu';
 import type { Announcer } from './view/messages';
@@ -30,7 +30,7 @@ const WRITTEN: Readonly<Record<ExportFormat, string>> = {
 
 export class Exporter {
   constructor(
-    private readonly connection: Connection,
+    private readonly connection: Connection<FromPanel, ToPanel>,
     private readonly announcer: Announcer,
   ) {}
 
@@ -63,7 +63,7 @@ export class Exporter {
   }
 
   /** The host's own words where it has some: where it saved, why it did not. */
-  private report({ ok, message }: Reply, done: string, failed: string): void {
+  private report({ ok, message }: ReplyOf<ToPanel>, done: string, failed: string): void {
     this.announcer.say(message === undefined ? (ok ? done : failed) : printable(message));
   }
 }

@@ -16,7 +16,7 @@ import { select, type SelectMode } from './model/selection';
 import { MAX_CURVES } from './model/spectrum';
 import { cards, defaultLayer, type CardAction } from './model/summary';
 import { restoredView, storedView, type ViewState } from './model/viewState';
-import type { ToPanel } from './protocol';
+import type { FromPanel, ToPanel } from './protocol';
 import { onThemeChange, readTheme } from './theme';
 import { Cards } from './view/cards';
 import { element } from './view/element';
@@ -60,7 +60,7 @@ export class Panel {
   private readonly tables: TableSection;
   private readonly content: HTMLElement;
 
-  constructor(private readonly connection: Connection) {
+  constructor(private readonly connection: Connection<FromPanel, ToPanel>) {
     this.view = restoredView(connection.storedState);
     const exporter = new Exporter(connection, this.announcer);
     this.exportMenu = new ExportMenu((choice) => {
@@ -83,7 +83,7 @@ export class Panel {
       this.exportMenu.element,
       document.body.dataset.resource ?? '',
     );
-    this.messages = new Messages({ ...this.messageActions(), retry });
+    this.messages = new Messages('The audit failed.', { ...this.messageActions(), retry });
     this.cards = new Cards((action) => {
       this.act(action);
     });
@@ -158,7 +158,7 @@ export class Panel {
 
   private paint(): void {
     this.header.render(this.state);
-    this.messages.render(this.state);
+    this.messages.render(said(this.state));
     this.content.hidden = this.state.checkpoint === undefined;
     if (this.content.hidden) return;
     const { urgent } = this;
@@ -280,4 +280,11 @@ export class Panel {
     this.storing = undefined;
     this.connection.store(storedView(this.view));
   }
+}
+
+function said({ phase, notices, checkpoint }: AuditState) {
+  return {
+    ...{ notices, notes: checkpoint?.notes ?? [] },
+    ...(phase.kind === 'failed' && { failure: phase.message }),
+  };
 }

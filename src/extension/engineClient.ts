@@ -204,6 +204,7 @@ export class EngineClient {
     host.listen();
   }
 
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- K ties a name to its own parameters
   private passOn<K extends (typeof JOB_EVENTS)[number]>(host: EngineProcess['host'], name: K): void {
     host.on(name, (params) => {
       const handlers: JobHandlers = this.listeners.get(params.job) ?? {};

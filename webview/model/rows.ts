@@ -3,10 +3,11 @@ import type { LayerKind, SkippedTensor } from '../../src/engine/document';
 import type { Slot } from './audit';
 import { COLUMNS, type Column, type ColumnId, type TableRow } from './columns';
 import { matchesFilter, type NameFilter } from './filter';
+import { compare, sortedBy, type Direction } from './sorting';
 
 export interface Sort {
   readonly column: ColumnId;
-  readonly direction: 'ascending' | 'descending';
+  readonly direction: Direction;
 }
 
 export interface TableQuery {
@@ -46,31 +47,15 @@ function partRows(row: LayerRow): TableRow[] {
   }));
 }
 
-/** Numbers inside names count as numbers: layer2 before layer10. */
-const collator = new Intl.Collator('en', { numeric: true });
-
 function sorted(rows: readonly LayerRow[], { column, direction }: Sort): LayerRow[] {
   const { value } = COLUMNS.find(({ id }) => id === column) ?? defaultColumn();
-  const sign = direction === 'ascending' ? 1 : -1;
-  const keyed = rows.map((row) => ({ row, key: value(row) }));
-  keyed.sort((a, b) => {
-    // What is not known yet is neither small nor large.
-    if (a.key === undefined || b.key === undefined)
-      return Number(a.key === undefined) - Number(b.key === undefined);
-    return sign * compare(a.key, b.key);
-  });
-  return keyed.map(({ row }) => row);
+  return sortedBy(rows, value, direction);
 }
 
 function defaultColumn(): Column {
   const [first] = COLUMNS;
   if (first === undefined) throw new Error('the table has columns');
   return first;
-}
-
-function compare(a: number | string, b: number | string): number {
-  if (typeof a === 'number' && typeof b === 'number') return a - b;
-  return collator.compare(String(a), String(b));
 }
 
 /** Directions worth seeing first: names and places from the start, savings and sizes from the top, ranks from the least used. */
@@ -116,7 +101,7 @@ export function skippedRows(
 
 function compareSkipped(a: SkippedTensor, b: SkippedTensor, column: SkippedColumnId): number {
   if (column === 'shape') return elements(a) - elements(b);
-  return collator.compare(a[column], b[column]);
+  return compare(a[column], b[column]);
 }
 
 function elements({ shape }: SkippedTensor): number {

@@ -5,6 +5,7 @@ import { SKIPPED_COLUMN_IDS, type SkippedSort, type Sort } from './rows';
 import { NO_SELECTION, type Selection } from './selection';
 import type { SnapshotScale } from './snapshot';
 import type { SpectrumScale, SpectrumView } from './spectrum';
+import { isRecord, oneOf, pixels } from './stored';
 
 export interface ViewState {
   readonly filter: string;
@@ -74,14 +75,6 @@ export function restoredView(stored: unknown): ViewState {
   };
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}
-
-function oneOf<T extends string>(value: unknown, allowed: readonly T[], otherwise: T): T {
-  return allowed.find((candidate) => candidate === value) ?? otherwise;
-}
-
 interface SortOf<T> {
   readonly column: T;
   readonly direction: Sort['direction'];
@@ -107,8 +100,4 @@ function restoredSelection(value: unknown): Selection {
 
 function names(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
-}
-
-function pixels(value: unknown): number {
-  return typeof value === 'number' && value >= 0 && value < Infinity ? value : 0;
 }

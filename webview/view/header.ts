@@ -1,10 +1,10 @@
 /** The top of the page: which model, what is known of it, how far the audit is, and what can be done with it. */
-import type { CheckpointFacts } from '../../src/engine/document';
-import type { AuditState, Backend } from '../model/audit';
+import type { AuditState } from '../model/audit';
 import { baseName } from '../model/names';
-import { bytes, count, counted, percent, remaining, seconds } from '../model/numbers';
+import { count, counted, seconds } from '../model/numbers';
 import { button } from '../toolkit';
 import { element, setAttribute, setText } from './element';
+import { backendFacts, checkpointFacts, pathOf, ProgressBar, timeLeft } from './headerParts';
 import { nameTitle } from './nameText';
 
 export interface HeaderActions {
@@ -18,16 +18,7 @@ export class Header {
   private readonly title = element('h1', {}, element('bdi'));
   private readonly facts = element('p', { class: 'facts' });
   private readonly status = element('span', { class: 'progress-text' });
-  private readonly track = element('div', {
-    class: 'progress',
-    attributes: {
-      role: 'progressbar',
-      'aria-label': 'Audit progress',
-      'aria-valuemin': '0',
-      'aria-valuemax': '100',
-    },
-  });
-  private readonly bar = element('div', { class: 'progress-bar' });
+  private readonly progress = new ProgressBar('Audit progress');
   private readonly cancel: HTMLElement;
   private readonly again: HTMLElement;
   private readonly skippedLink: HTMLButtonElement;
@@ -38,7 +29,6 @@ export class Header {
     private readonly exportMenu: HTMLElement,
     private readonly resource: string,
   ) {
-    this.track.append(this.bar);
     this.cancel = button('Cancel', actions.cancel);
     this.again = button('Audit Again', actions.retry, { appearance: 'primary' });
     this.skippedLink = element('button', {
@@ -50,7 +40,7 @@ export class Header {
     this.skippedLink.addEventListener('click', actions.showSkipped);
     const side = element('div', { class: 'actions' }, this.status, this.cancel, this.again, exportMenu);
     const model = element('div', { class: 'model' }, this.title, this.facts);
-    this.element = element('header', { class: 'page-header' }, this.track, model, side);
+    this.element = element('header', { class: 'page-header' }, this.progress.element, model, side);
   }
 
   render(state: AuditState): void {
@@ -89,56 +79,13 @@ export class Header {
 
   private renderProgress({ phase, progress, finished, slots }: AuditState): void {
     const busy = phase.kind === 'running' || phase.kind === 'waiting';
-    this.track.hidden = !busy;
     this.cancel.hidden = phase.kind !== 'running';
     this.again.hidden = phase.kind !== 'cancelled';
     this.status.hidden = phase.kind !== 'running' && phase.kind !== 'cancelled';
-    const fraction = phase.kind === 'running' ? progress?.fraction : undefined;
-    this.track.classList.toggle('indeterminate', fraction === undefined);
-    setAttribute(
-      this.track,
-      'aria-valuenow',
-      fraction === undefined ? undefined : String(Math.floor(fraction * 100)),
-    );
-    this.bar.style.transform = fraction === undefined ? '' : `scaleX(${fraction})`;
+    this.progress.render(busy, phase.kind === 'running' ? progress?.fraction : undefined);
     const share = `${count(Math.max(finished, progress?.done ?? 0))} of ${counted(slots.length, 'layer')}`;
     if (phase.kind === 'cancelled')
       setText(this.status, `Cancelled after ${count(finished)} of ${counted(slots.length, 'layer')}`);
     else setText(this.status, `${share}${timeLeft(progress)}`);
   }
-}
-
-/** A URI's path, readable; '' for none. */
-function pathOf(resource: string): string {
-  try {
-    return decodeURIComponent(new URL(resource).pathname);
-  } catch {
-    return '';
-  }
-}
-
-function timeLeft(progress: AuditState['progress']): string {
-  if (progress?.secondsLeft !== undefined) return ` · ${remaining(progress.secondsLeft)} left`;
-  return progress === undefined ? '' : ` · ${percent(progress.fraction)}`;
-}
-
-function checkpointFacts(
-  { format, bytes: size, parameters }: CheckpointFacts,
-  matrices: number,
-): (string | Node)[] {
-  return [
-    element('bdi', { text: nameTitle(format) }),
-    bytes(size),
-    counted(parameters, 'parameter'),
-    matrices === 1 ? '1\u00a0matrix' : `${count(matrices)}\u00a0matrices`,
-  ];
-}
-
-function backendFacts(backend: Backend | undefined): string[] {
-  if (backend === undefined) return [];
-  const name = nameTitle(backend.name);
-  // A build's name may begin with the backend's.
-  const build = nameTitle(backend.build).replace(name, '').trim();
-  const threads = backend.threads === undefined ? '' : `, ${counted(backend.threads, 'thread')}`;
-  return [`${name}${build === '' ? '' : ` (${build})`}${threads}`];
 }

@@ -1,5 +1,4 @@
 /** What went wrong, what should be known, and what a screen reader hears. */
-import type { AuditState } from '../model/audit';
 import { button } from '../toolkit';
 import { element, setText } from './element';
 import { icon } from './icons';
@@ -11,15 +10,26 @@ export interface MessageActions {
   readonly dismiss: (notice: string) => void;
 }
 
+/** What there is to say. */
+export interface Said {
+  readonly failure?: string;
+  readonly notices: readonly string[];
+  /** Remarks of the checkpoint's reader. */
+  readonly notes: readonly string[];
+}
+
 export class Messages {
   readonly element = element('div', { class: 'messages' });
   private shown: readonly string[] | undefined;
 
-  constructor(private readonly actions: MessageActions) {}
+  /** @param failed the sentence before a failure's reason. */
+  constructor(
+    private readonly failed: string,
+    private readonly actions: MessageActions,
+  ) {}
 
-  render({ phase, notices, checkpoint }: AuditState): void {
-    const failure = phase.kind === 'failed' ? [phase.message] : [];
-    const notes = checkpoint?.notes ?? [];
+  render({ failure: reason, notices, notes }: Said): void {
+    const failure = reason === undefined ? [] : [reason];
     const shown = [...failure, '\u0000', ...notices, '\u0000', ...notes];
     if (this.shown !== undefined && sameList(shown, this.shown)) return;
     this.shown = shown;
@@ -38,7 +48,7 @@ export class Messages {
       element(
         'div',
         { class: 'message-text' },
-        element('strong', { text: 'The audit failed. ' }),
+        element('strong', { text: `${this.failed} ` }),
         element('bdi', { text: nameTitle(message) }),
       ),
       element(

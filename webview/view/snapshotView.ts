@@ -1,18 +1,16 @@
 import type { AuditState, LayerFacts } from '../model/audit';
 import { count, percent, rank, significant } from '../model/numbers';
 import { printable } from '../model/names';
-import { snapshot, snapshotLabels, type Snapshot } from '../model/snapshot';
+import { snapshot, snapshotLabels } from '../model/snapshot';
 import { savedParameters } from '../model/savings';
 import type { SelectMode } from '../model/selection';
 import type { ViewState } from '../model/viewState';
 import type { Theme } from '../theme';
-import { Chart } from './charts';
-import { element } from './element';
+import { BarView } from './barView';
 import { Grid } from './grid';
 import type { HoverCard, HoverContent } from './hoverCard';
-import { PlotView } from './plotView';
 import { Segmented } from './segmented';
-import { snapshotConfig, snapshotDatasets, type SnapshotMarks } from './snapshotChart';
+import { SCALES, snapshotConfig, snapshotSeries } from './snapshotChart';
 import { snapshotColumns, type SnapshotRow } from './plotColumns';
 
 export interface SnapshotActions {
@@ -21,12 +19,9 @@ export interface SnapshotActions {
 }
 
 /** The utilization snapshot: chart or table, legend, pointer and keys. */
-export class SnapshotView extends PlotView<'bar', (number | null)[]> {
+export class SnapshotView extends BarView {
   private readonly scale: Segmented<'rank' | 'share'>;
   private readonly grid: Grid<SnapshotRow>;
-  private readonly marks: SnapshotMarks = { cursor: undefined, selected: new Map() };
-  private drawn:
-    { readonly theme: Theme; readonly slots: AuditState['slots']; readonly view: string } | undefined;
   private labels: { readonly names: readonly string[]; readonly texts: readonly string[] } | undefined;
   private state: AuditState | undefined;
   private as: ViewState['snapshotAs'] = 'chart';
@@ -73,10 +68,16 @@ export class SnapshotView extends PlotView<'bar', (number | null)[]> {
       }),
     );
     const data = snapshot(state.slots, this.labelsOf(state), view.snapshotScale, state.utilizedRanks);
-    this.renderLegend(data, theme);
+    const series = snapshotSeries(data, theme);
+    this.drawLegend(series);
     if (view.snapshotAs === 'table')
       this.grid.setRows(state.slots.map(({ name, layer }, order) => ({ name, layer, order })));
-    else this.renderChart(state, view, theme, data);
+    else
+      this.drawBars({
+        ...{ labels: data.labels, series, theme },
+        scale: SCALES[view.snapshotScale],
+        data: state.slots,
+      });
     this.describe();
   }
 
@@ -86,46 +87,6 @@ export class SnapshotView extends PlotView<'bar', (number | null)[]> {
     return snapshotConfig(data, view.snapshotScale, theme, { cursor: undefined, selected: new Map() });
   }
 
-  private renderChart(state: AuditState, view: ViewState, theme: Theme, data: Snapshot): void {
-    const before = this.drawn;
-    this.drawn = { theme, slots: state.slots, view: view.snapshotScale };
-    if (this.chart === undefined || before?.theme !== theme || before.view !== view.snapshotScale) {
-      this.chart?.destroy();
-      this.chart = new Chart(this.frame.canvas, snapshotConfig(data, view.snapshotScale, theme, this.marks));
-    } else if (before.slots !== state.slots) {
-      const fresh = snapshotDatasets(data, theme);
-      this.chart.data.labels = [...data.labels];
-      this.chart.data.datasets.length = fresh.length;
-      fresh.forEach((dataset, i) => {
-        // Keeping the object keeps what Chart.js has laid out for it.
-        const old = this.chart?.data.datasets[i];
-        if (old === undefined) this.chart?.data.datasets.splice(i, 1, dataset);
-        else Object.assign(old, dataset);
-      });
-      this.chart.update('none');
-    } else {
-      this.chart.draw();
-    }
-  }
-
-  private renderLegend({ utilized }: Snapshot, theme: Theme): void {
-    const entries = [
-      ...(utilized === undefined ? [] : [['utilized rank', theme.utilized] as const]),
-      ['rank (99.99 % of the energy)', utilized === undefined ? theme.rank : theme.rankBehind] as const,
-      ['most possible', theme.possible] as const,
-    ];
-    const signature = JSON.stringify(entries);
-    if (this.frame.legend.dataset.shown === signature) return;
-    this.frame.legend.dataset.shown = signature;
-    this.frame.legend.replaceChildren(
-      ...entries.map(([text, colour]) => {
-        const swatch = element('span', { class: 'swatch' });
-        swatch.style.background = colour;
-        return element('span', { class: 'legend-entry' }, swatch, text);
-      }),
-    );
-  }
-
   private labelsOf({ names }: AuditState): readonly string[] {
     if (this.labels?.names !== names) this.labels = { names, texts: snapshotLabels(names) };
     return this.labels.texts;
@@ -133,14 +94,6 @@ export class SnapshotView extends PlotView<'bar', (number | null)[]> {
 
   protected override count(): number {
     return this.state?.slots.length ?? 0;
-  }
-
-  protected override coordinate(index: number): number {
-    return index;
-  }
-
-  protected override showCursor(index: number | undefined): void {
-    this.marks.cursor = index;
   }
 
   protected override content(index: number): HoverContent | undefined {
