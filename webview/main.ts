@@ -1,10 +1,26 @@
-/** The panel's entry: loaded at the end of the body, so that everything it needs is there. */
+/** The page's entry: loaded at the end of the body, so that everything it needs is there. */
 import { Connection } from './connection';
+import { ConversionPage } from './conversion/page';
+import type { FromConversion, ToConversion } from './conversion/protocol';
 import { Panel } from './panel';
+import type { FromPanel, PageKind, ToPanel } from './protocol';
 import { registerControls } from './toolkit';
 
-const connection = new Connection();
-// Answers cannot come before this script has ended: the host works while the page is being made.
-connection.send({ type: 'ready' });
-registerControls();
-new Panel(connection).mount(document.body);
+/** One script for all kinds of page: what they share (controls, charts) is most of it. */
+const PAGES: Readonly<Record<PageKind, () => void>> = {
+  audit: () => {
+    const connection = new Connection<FromPanel, ToPanel>();
+    // Answers cannot come before this script has ended: the host works while the page is being made.
+    connection.send({ type: 'ready' });
+    registerControls();
+    new Panel(connection).mount(document.body);
+  },
+  conversion: () => {
+    const connection = new Connection<FromConversion, ToConversion>();
+    connection.send({ type: 'ready' });
+    registerControls();
+    new ConversionPage(connection).mount(document.body);
+  },
+};
+
+PAGES[document.body.dataset.page === 'conversion' ? 'conversion' : 'audit']();

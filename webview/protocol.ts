@@ -5,6 +5,9 @@
 import type { AuditDocument, CheckpointFacts, LayerAudit } from '../src/engine/document';
 import type { Progress } from '../src/engine/progress';
 
+/** What a page is: `document.body.dataset.page`. */
+export type PageKind = 'audit' | 'conversion';
+
 /** A layer with its spectrum as a typed array: VS Code hands its bytes on, where an array of numbers becomes text twice. */
 export interface PanelLayerAudit extends Omit<LayerAudit, 'singularValues'> {
   readonly singularValues?: Float64Array;
@@ -41,7 +44,7 @@ export type ExportFormat = 'json' | 'csv' | 'markdown' | 'png';
 
 /**
  * What the page must have in `acquireVsCodeApi().setState(…)`, beside whatever it keeps for itself, so that a panel
- * of a folder (which is no editor) finds its folder again after a reload: the text of `document.body.dataset.resource`.
+ * which is no editor (of a folder, of a conversion) finds what it is of again after a reload: the text of `document.body.dataset.resource`.
  */
 export interface KeptState {
   readonly resource: string;
@@ -63,4 +66,6 @@ export type FromPanel =
       readonly png?: Uint8Array;
     }
   | { readonly type: 'copySnippet'; readonly request: number; readonly layer: string }
+  /** Open the conversion panel; at this layer, where one is given. */
+  | { readonly type: 'convert'; readonly layer?: string }
   | { readonly type: 'openLog' };

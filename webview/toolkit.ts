@@ -5,10 +5,12 @@
 import {
   provideVSCodeDesignSystem,
   vsCodeButton,
+  vsCodeCheckbox,
   vsCodeDropdown,
   vsCodeOption,
   vsCodeTextField,
   type Button,
+  type Checkbox,
   type Dropdown,
   type Option,
   type TextField,
@@ -16,12 +18,19 @@ import {
 
 /** Before the first control is made. */
 export function registerControls(): void {
-  provideVSCodeDesignSystem().register(vsCodeButton(), vsCodeDropdown(), vsCodeOption(), vsCodeTextField());
+  provideVSCodeDesignSystem().register(
+    vsCodeButton(),
+    vsCodeCheckbox(),
+    vsCodeDropdown(),
+    vsCodeOption(),
+    vsCodeTextField(),
+  );
 }
 
 /** The toolkit's classes by their tags; TypeScript's own table of tags does not have them. */
 interface Controls {
   readonly 'vscode-button': Button;
+  readonly 'vscode-checkbox': Checkbox;
   readonly 'vscode-dropdown': Dropdown;
   readonly 'vscode-option': Option;
   readonly 'vscode-text-field': TextField;
@@ -33,6 +42,50 @@ function control<K extends keyof Controls>(tag: K): Controls[K] {
   return made as Controls[K];
 }
 
+/** A button whose look and state change. */
+export interface ButtonControl {
+  readonly element: HTMLElement;
+  set(state: { readonly disabled: boolean; readonly title?: string }): void;
+}
+
+export function statefulButton(
+  content: string | Node,
+  onClick: () => void,
+  look: ButtonLook = {},
+): ButtonControl {
+  const element = control('vscode-button');
+  dress(element, content, onClick, look);
+  return {
+    element,
+    set({ disabled, title = '' }) {
+      if (element.disabled !== disabled) element.disabled = disabled;
+      if (element.title !== title) element.title = title;
+    },
+  };
+}
+
+export interface ToggleControl {
+  readonly element: HTMLElement;
+  checked: boolean;
+}
+
+export function checkbox(label: string, onChange: (checked: boolean) => void): ToggleControl {
+  const element = control('vscode-checkbox');
+  element.textContent = label;
+  element.addEventListener('change', () => {
+    onChange(element.checked);
+  });
+  return {
+    element,
+    get checked() {
+      return element.checked;
+    },
+    set checked(checked) {
+      if (element.checked !== checked) element.checked = checked;
+    },
+  };
+}
+
 export interface ButtonLook {
   readonly appearance?: 'primary' | 'secondary' | 'icon';
   /** What a screen reader says where the content is a picture. */
@@ -41,6 +94,11 @@ export interface ButtonLook {
 
 export function button(content: string | Node, onClick: () => void, look: ButtonLook = {}): HTMLElement {
   const element = control('vscode-button');
+  dress(element, content, onClick, look);
+  return element;
+}
+
+function dress(element: Button, content: string | Node, onClick: () => void, look: ButtonLook): void {
   // The label first: an icon button without one names itself.
   if (look.label !== undefined) {
     element.setAttribute('aria-label', look.label);
@@ -49,7 +107,6 @@ export function button(content: string | Node, onClick: () => void, look: Button
   element.appearance = look.appearance ?? 'secondary';
   element.append(content);
   element.addEventListener('click', onClick);
-  return element;
 }
 
 export interface TextControl {

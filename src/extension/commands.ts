@@ -1,6 +1,7 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { PanelServices } from './panel/panelController';
+import type { Conversions } from './conversion/conversions';
+import type { PanelServices } from './panel/page';
 import type { Panels } from './panels';
 import { chooseBackend, chosenBackend } from './settings';
 
@@ -11,9 +12,14 @@ const CHECKPOINT_NAME = /\.(?:safetensors|pth|pt|th|ckpt|npz|npy|bin|pkl|pickle|
 const MAX_OPENED = 20;
 
 /** Registers the commands that package.json declares. */
-export function registerCommands(panels: Panels, services: PanelServices): vscode.Disposable {
+export function registerCommands(
+  panels: Panels,
+  conversions: Conversions,
+  services: PanelServices,
+): vscode.Disposable {
   const commands: Readonly<Record<string, (...given: unknown[]) => unknown>> = {
     'rankscope.audit': (given, selected) => auditCommand(given, selected, panels, services),
+    'rankscope.convert': (given, selected) => convertCommand(given, selected, panels, conversions, services),
     'rankscope.openSample': () => panels.openFile(sampleOf(services.extensionUri)),
     'rankscope.selectBackend': () => selectBackend(services),
     'rankscope.showLog': () => {
@@ -30,18 +36,46 @@ export function sampleOf(extensionUri: vscode.Uri): vscode.Uri {
   return vscode.Uri.joinPath(extensionUri, 'media', 'sample', 'sample.safetensors');
 }
 
-/** @param given the resource clicked in the Explorer, with all that are selected; neither from the palette. */
 async function auditCommand(
   given: unknown,
   selected: unknown,
   panels: Panels,
   services: PanelServices,
 ): Promise<void> {
+  const uris = givenResources(given, selected) ?? (await askForFiles(vscode.l10n.t('Audit Ranks')));
+  await forEachResource(uris, services, (uri) => openAny(uri, panels, services));
+}
+
+async function convertCommand(
+  given: unknown,
+  selected: unknown,
+  panels: Panels,
+  conversions: Conversions,
+  services: PanelServices,
+): Promise<void> {
+  const inFront = conversions.active ?? panels.active;
+  const uris =
+    givenResources(given, selected) ??
+    (inFront === undefined ? await askForFiles(vscode.l10n.t('Convert')) : [inFront]);
+  await forEachResource(uris, services, (uri) => conversions.open(uri));
+}
+
+/** @param given the resource clicked in the Explorer, with all that are selected; undefined from the palette. */
+function givenResources(given: unknown, selected: unknown): readonly vscode.Uri[] | undefined {
   const several = Array.isArray(selected) ? selected.filter((uri) => uri instanceof vscode.Uri) : [];
-  const uris = several.length > 0 ? several : given instanceof vscode.Uri ? [given] : await askForFiles();
+  if (several.length > 0) return several;
+  return given instanceof vscode.Uri ? [given] : undefined;
+}
+
+/** One after the other; what fails is told, and the rest goes on. */
+async function forEachResource(
+  uris: readonly vscode.Uri[],
+  services: PanelServices,
+  act: (uri: vscode.Uri) => Promise<void>,
+): Promise<void> {
   for (const uri of uris.slice(0, MAX_OPENED)) {
     try {
-      await openAny(uri, panels, services);
+      await act(uri);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       services.log.warn(reason);
@@ -51,13 +85,13 @@ async function auditCommand(
 }
 
 /** The checkpoint in the active editor, otherwise what the person chooses. */
-async function askForFiles(): Promise<readonly vscode.Uri[]> {
+async function askForFiles(openLabel: string): Promise<readonly vscode.Uri[]> {
   const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
   const isFile = input instanceof vscode.TabInputText || input instanceof vscode.TabInputCustom;
   if (isFile && CHECKPOINT_NAME.test(input.uri.path)) return [input.uri];
   const chosen = await vscode.window.showOpenDialog({
     canSelectMany: true,
-    openLabel: vscode.l10n.t('Audit Ranks'),
+    openLabel,
     filters: {
       [vscode.l10n.t('Checkpoints')]: [
         'safetensors',

@@ -2,6 +2,8 @@ import * as vscode from 'vscode';
 import { EngineClient, type EngineEvents } from './engineClient';
 import { engineProgram } from './engineProcess';
 import { registerCommands, sampleOf } from './commands';
+import { Conversions } from './conversion/conversions';
+import type { ConversionController } from './conversion/conversionController';
 import type { AuditState } from './panel/auditFeed';
 import { Panels } from './panels';
 import { StatusBar } from './statusBar';
@@ -10,6 +12,8 @@ import { StatusBar } from './statusBar';
 export interface RankscopeTestApi {
   /** State of the newest panel of a resource; `pageListens` once its page has loaded. */
   readonly auditState: (uri: vscode.Uri) => (AuditState & { readonly pageListens: boolean }) | undefined;
+  /** State of a checkpoint's conversion panel. */
+  readonly conversionState: (uri: vscode.Uri) => ConversionController['state'] | undefined;
   readonly enginePid: () => number | undefined;
   readonly sample: vscode.Uri;
 }
@@ -20,8 +24,17 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
   const engine = new EngineClient(engineProgram(engineFile), engineEvents(log));
   const status = new StatusBar();
   const services = { engine, status, log, extensionUri: context.extensionUri };
-  const panels = new Panels(services);
-  context.subscriptions.push(log, engine, status, panels, registerCommands(panels, services));
+  const conversions = new Conversions({ ...services, openAudit: (uri) => panels.openFile(uri) });
+  const panels = new Panels({
+    ...services,
+    openConversion: (uri, layer) => {
+      conversions.open(uri, layer).catch((error: unknown) => {
+        log.error(error instanceof Error ? error : String(error));
+      });
+    },
+  });
+  const commands = registerCommands(panels, conversions, services);
+  context.subscriptions.push(log, engine, status, panels, conversions, commands);
   // Whatever activated the extension needs the engine next.
   engine.warm();
   return {
@@ -31,6 +44,7 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
         ? undefined
         : { ...controller.state, pageListens: controller.pageListens };
     },
+    conversionState: (uri) => conversions.of(uri)?.state,
     enginePid: () => engine.pid,
     sample: sampleOf(context.extensionUri),
   };

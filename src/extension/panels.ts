@@ -1,7 +1,8 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { KeptState } from '../../webview/protocol';
-import { PanelController, webviewOptions, type PanelServices } from './panel/panelController';
+import { webviewOptions } from './panel/page';
+import { PanelController, type AuditPanelServices } from './panel/panelController';
 
 /** The editor of file types that are checkpoints and nothing else: what such a file opens as. */
 export const AUDIT_EDITOR = 'rankscope.audit';
@@ -20,7 +21,7 @@ export class Panels implements vscode.Disposable, vscode.CustomReadonlyEditorPro
   private readonly folders = new Map<string, vscode.WebviewPanel>();
   private readonly registrations: vscode.Disposable;
 
-  constructor(private readonly services: PanelServices) {
+  constructor(private readonly services: AuditPanelServices) {
     const options = { supportsMultipleEditorsPerDocument: true };
     this.registrations = vscode.Disposable.from(
       vscode.window.registerCustomEditorProvider(AUDIT_EDITOR, this, options),
@@ -66,6 +67,11 @@ export class Panels implements vscode.Disposable, vscode.CustomReadonlyEditorPro
   /** The controllers of a resource's panels, oldest first. */
   of(uri: vscode.Uri): readonly PanelController[] {
     return [...this.controllers].filter(({ resource }) => resource.toString() === uri.toString());
+  }
+
+  /** What the panel in front, if it is one of these, is an audit of. */
+  get active(): vscode.Uri | undefined {
+    return [...this.controllers].find(({ isActive }) => isActive)?.resource;
   }
 
   dispose(): void {

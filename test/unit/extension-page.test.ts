@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { pageHtml } from '../../src/extension/panel/html';
 
 const parts = {
+  kind: 'audit',
   script: 'https://host/webview.js',
   style: 'https://host/webview.css',
   cspSource: "'self' https://*.host",
@@ -10,7 +11,7 @@ const parts = {
   title: 'model.safetensors',
   resource: 'file:///models/model.safetensors',
   language: 'en',
-};
+} as const;
 
 function policyOf(html: string): Map<string, string> {
   const [, policy] = /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(html) ?? [];

@@ -10,6 +10,13 @@ export function count(value: number): string {
   return whole.format(Math.round(value));
 }
 
+const short = new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 4 });
+
+/** 272,474 as 272.5K, 12,340,000 as 12.34M: where the size matters and the digits do not. */
+export function compact(value: number): string {
+  return short.format(value);
+}
+
 /** `1 layer`, `20 layers` */
 export function counted(value: number, noun: string): string {
   return `${count(value)}${NBSP}${noun}${value === 1 ? '' : 's'}`;

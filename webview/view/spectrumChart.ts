@@ -24,11 +24,13 @@ interface XY {
 /** Line patterns: colours come round again after six curves, and not everyone tells them apart. */
 const DASHES: readonly (readonly number[])[] = [[], [6, 3], [2, 2]];
 
+export interface CurveStyle {
+  readonly colour: string;
+  readonly dash: readonly number[];
+}
+
 /** Colour and pattern of the i-th curve. */
-export function curveStyle(
-  theme: Theme,
-  i: number,
-): { readonly colour: string; readonly dash: readonly number[] } {
+export function curveStyle(theme: Theme, i: number): CurveStyle {
   const { series } = theme;
   const dash = DASHES[Math.floor(i / series.length) % DASHES.length] ?? [];
   return { colour: series[i % series.length] ?? theme.foreground, dash };
@@ -39,13 +41,16 @@ export function spectrumConfig(
   look: SpectrumLook,
   theme: Theme,
   overlay: Overlay,
+  styles: readonly CurveStyle[] = curves.map((_, i) => curveStyle(theme, i)),
 ): ChartConfiguration<'line', XY[]> {
   const x = axisLook(theme, 'index');
   overlay.lines = referenceLines(curves, look, theme);
   overlay.theme = theme;
   return {
     type: 'line',
-    data: { datasets: curves.flatMap((curve, i) => datasets(curve, i, look, theme)) },
+    data: {
+      datasets: curves.flatMap((curve, i) => datasets(curve, styles[i] ?? curveStyle(theme, i), look)),
+    },
     options: {
       ...BASE_OPTIONS,
       // The points are ready made and in order.
@@ -74,11 +79,9 @@ export function spectrumConfig(
 
 function datasets(
   curve: Curve,
-  i: number,
+  { colour, dash }: CurveStyle,
   { scale }: SpectrumLook,
-  theme: Theme,
 ): ChartDataset<'line', XY[]>[] {
-  const { colour, dash } = curveStyle(theme, i);
   // A matrix of rank 1 has a spectrum of one point, which no line would show.
   const radius = curve.length === 1 ? 3 : 0;
   const look = { borderColor: colour, backgroundColor: colour, pointRadius: radius, pointHitRadius: 0 };
@@ -109,8 +112,9 @@ function yAxis(curves: readonly Curve[], look: SpectrumLook, theme: Theme) {
   const axis = axisLook(theme, axisTitle(look));
   const ticks = { ...axis.ticks, maxTicksLimit: 7 };
   if (look.scale === 'linear') {
-    const edges = look.view === 'values' ? curves.map(({ edge = 0 }) => edge) : [];
-    const max = Math.max(1, ...edges);
+    const tops =
+      look.view === 'values' ? curves.map(({ edge = 0, points }) => Math.max(edge, points[0]?.y ?? 0)) : [];
+    const max = Math.max(1, ...tops);
     return { ...axis, type: 'linear' as const, min: 0, max: max > 1 ? Math.ceil(max * 10) / 10 : 1, ticks };
   }
   const energy = look.view === 'energy';
@@ -130,13 +134,13 @@ function axisTitle({ view, scale }: SpectrumLook): string {
   return scale === 'log' ? 'energy held (nines)' : 'energy held';
 }
 
-/** From a round number below the curves to a little above the highest of their edges. */
+/** From a round number below the curves to a little above the highest of them and their edges. */
 function valueRange(curves: readonly Curve[]): { readonly min: number; readonly max: number } {
   let [min, max] = [0.1, 1];
   for (const { points, edge = 1 } of curves) {
     const last = points.at(-1)?.y ?? 1;
     min = Math.min(min, last, edge);
-    max = Math.max(max, edge);
+    max = Math.max(max, edge, points[0]?.y ?? 0);
   }
   return { min: roundBelow(Math.max(min, LOG_FLOOR.values)), max: max > 1 ? max * 1.1 : 1 };
 }

@@ -106,7 +106,8 @@ export class AuditRunner {
   }
 }
 
-function endingOf(error: unknown): { type: 'cancelled' } | { type: 'failed'; message: string } {
+/** How a job ended that did not succeed. */
+export function endingOf(error: unknown): { type: 'cancelled' } | { type: 'failed'; message: string } {
   if (error instanceof EngineError && error.cancelled) return { type: 'cancelled' };
   return { type: 'failed', message: error instanceof Error ? error.message : String(error) };
 }

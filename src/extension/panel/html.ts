@@ -1,14 +1,17 @@
+import type { PageKind } from '../../../webview/protocol';
+
 /** What the page is made of, as the webview may address it. */
 export interface PageParts {
+  readonly kind: PageKind;
   readonly script: string;
   readonly style: string;
   /** Source expression of the webview's own resources. */
   readonly cspSource: string;
   /** Fresh for every page. */
   readonly nonce: string;
-  /** Name of the audited file, for the page's title. */
+  /** Name of the file, for the page's title. */
   readonly title: string;
-  /** URI of the audited file; the page keeps it in its state (see `KeptState`). */
+  /** URI of the file; the page keeps it in its state (see `KeptState`). */
   readonly resource: string;
   /** Language of the user interface, a BCP 47 tag. */
   readonly language: string;
@@ -35,7 +38,7 @@ export function pageHtml(parts: PageParts): string {
     <title>${attribute(parts.title)}</title>
     <link rel="stylesheet" href="${attribute(parts.style)}">
   </head>
-  <body data-resource="${attribute(parts.resource)}">
+  <body data-page="${parts.kind}" data-resource="${attribute(parts.resource)}">
     <script nonce="${attribute(parts.nonce)}" src="${attribute(parts.script)}"></script>
   </body>
 </html>

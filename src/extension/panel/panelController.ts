@@ -1,23 +1,18 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { FromPanel, ToPanel } from '../../../webview/protocol';
-import type { EngineClient } from '../engineClient';
 import { auditSettings } from '../settings';
-import type { StatusBar } from '../statusBar';
 import { AuditFeed, type AuditState } from './auditFeed';
 import { AuditRunner } from './auditRunner';
-import { pageHtml } from './html';
+import { fillPage, type PanelServices } from './page';
 import { ResourceWatcher } from './resourceWatcher';
 import { pythonSnippet } from './snippet';
 
-/** What every panel of the window shares. */
-export interface PanelServices {
-  readonly engine: EngineClient;
-  readonly status: StatusBar;
-  readonly log: vscode.LogOutputChannel;
-  readonly extensionUri: vscode.Uri;
+/** An audit panel also opens the conversion panel of its checkpoint. */
+export interface AuditPanelServices extends PanelServices {
+  readonly openConversion: (resource: vscode.Uri, layer?: string) => void;
 }
 
 type Export = Extract<FromPanel, { type: 'export' }>;
@@ -34,11 +29,6 @@ const PNG_SIGNATURE: readonly number[] = [0x89, 0x50, 0x4e, 0x47];
 /** Longest file name offered for saving: all file systems take 255 bytes. */
 const MAX_NAME = 120;
 
-/** What a panel may load: the built page, nothing of the workspace. */
-export function webviewOptions(extensionUri: vscode.Uri): vscode.WebviewOptions {
-  return { enableScripts: true, localResourceRoots: [vscode.Uri.joinPath(extensionUri, 'dist')] };
-}
-
 /** One panel and the audit it shows: an editor's, or that of a folder. Lives as long as the panel. */
 export class PanelController {
   private readonly feed: AuditFeed;
@@ -52,7 +42,7 @@ export class PanelController {
     readonly resource: vscode.Uri,
     isFolder: boolean,
     private readonly panel: vscode.WebviewPanel,
-    private readonly services: PanelServices,
+    private readonly services: AuditPanelServices,
   ) {
     this.feed = new AuditFeed((message: ToPanel) => {
       void panel.webview.postMessage(message);
@@ -83,7 +73,7 @@ export class PanelController {
     panel.onDidDispose(() => {
       this.dispose();
     });
-    this.fillPage();
+    fillPage(panel.webview, services.extensionUri, { kind: 'audit', resource, title: label });
     if (resource.scheme === 'file') {
       this.subscriptions.push(
         new ResourceWatcher(resource.fsPath, isFolder, (what) => {
@@ -103,26 +93,13 @@ export class PanelController {
     return this.feed.state;
   }
 
+  get isActive(): boolean {
+    return this.panel.active;
+  }
+
   /** Whether the page has said that it listens. */
   get pageListens(): boolean {
     return this.attached;
-  }
-
-  private fillPage(): void {
-    const { webview } = this.panel;
-    const { extensionUri } = this.services;
-    const address = (name: string): string =>
-      webview.asWebviewUri(vscode.Uri.joinPath(extensionUri, 'dist', name)).toString();
-    webview.options = webviewOptions(extensionUri);
-    webview.html = pageHtml({
-      script: address('webview.js'),
-      style: address('webview.css'),
-      cspSource: webview.cspSource,
-      nonce: randomBytes(16).toString('hex'),
-      title: path.basename(this.resource.fsPath),
-      resource: this.resource.toString(),
-      language: vscode.env.language,
-    });
   }
 
   private detach(): void {
@@ -160,6 +137,9 @@ export class PanelController {
         return;
       case 'copySnippet':
         await this.answer(message.request, () => this.copySnippet(message.layer));
+        return;
+      case 'convert':
+        this.services.openConversion(this.resource, message.layer);
         return;
       case 'openLog':
         this.services.log.show();

@@ -17,7 +17,7 @@ export function launch() {
 export async function openPanel(
   browser,
   origin,
-  { theme = 'vscode-dark', width = 1280, height = 900, ...rest } = {},
+  { page: kind = 'audit', theme = 'vscode-dark', width = 1280, height = 900, ...rest } = {},
 ) {
   const context = await browser.newContext({ viewport: { width, height }, ...rest });
   context.setDefaultTimeout(10_000);
@@ -27,7 +27,7 @@ export async function openPanel(
     if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text());
   });
   page.on('pageerror', (error) => problems.push(String(error)));
-  await page.goto(`${origin}/?theme=${theme}`);
+  await page.goto(`${origin}/?theme=${theme}&page=${kind}`);
   await page.waitForFunction(() => window.pageHost.said.some(({ type }) => type === 'ready'));
   return { context, page, problems };
 }
@@ -36,8 +36,11 @@ export function tell(page, ...messages) {
   return page.evaluate((all) => {
     for (const message of all) {
       // Between test and page numbers travel as text; between host and page spectra are typed arrays.
-      for (const { layer } of message.layers ?? [])
-        layer.singularValues = new Float64Array(layer.singularValues);
+      for (const { layer } of message.layers ?? []) {
+        if (layer.singularValues !== undefined) layer.singularValues = new Float64Array(layer.singularValues);
+        for (const [name, values] of Object.entries(layer.spectra ?? {}))
+          layer.spectra[name] = new Float64Array(values);
+      }
       window.postMessage(message, '*');
     }
   }, messages);

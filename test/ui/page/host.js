@@ -4,7 +4,10 @@
 (() => {
   const STATE = 'rankscope-test-state';
   const said = [];
-  /** @type {Record<string, { ok: boolean, message?: string }>} replies by message type */
+  /**
+   * @type {Record<string, object | ((message: object) => object | Promise<object>)>} replies, or what makes them, by the
+   * message's type or the name of its call
+   */
   const replies = {};
   window.pageHost = { said, replies, violations: [] };
   document.addEventListener('securitypolicyviolation', (event) => {
@@ -16,8 +19,9 @@
       const posted = structuredClone(message);
       said.push(posted);
       if (posted.request === undefined) return;
-      const reply = replies[posted.type] ?? { ok: true };
-      window.setTimeout(() => {
+      const made = replies[posted.call ?? posted.type] ?? { ok: true };
+      window.setTimeout(async () => {
+        const reply = typeof made === 'function' ? await made(posted) : made;
         window.postMessage({ type: 'reply', request: posted.request, ...reply }, '*');
       });
     },

@@ -26,17 +26,17 @@ function policy(origin) {
   ].join('; ');
 }
 
-const page = (origin, theme) => `<!doctype html>
+const page = (origin, theme, kind) => `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />
     <meta http-equiv="Content-Security-Policy" content="${policy(origin)}" />
     <meta name="viewport" content="width=device-width" />
-    <title>Rank audit</title>
+    <title>Rankscope</title>
     <link rel="stylesheet" href="/themes.css" />
     <link rel="stylesheet" href="/webview.css" />
   </head>
-  <body class="${theme}">
+  <body class="${theme}" data-page="${kind}" data-resource="file:///models/synthetic.safetensors">
     <script nonce="${NONCE}" src="/host.js"></script>
     <script nonce="${NONCE}" src="/webview.js"></script>
   </body>
@@ -65,7 +65,9 @@ async function answer(request, response) {
   const url = new URL(request.url, `http://${request.headers.host}`);
   if (url.pathname === '/') {
     response.setHeader('content-type', 'text/html');
-    response.end(page(url.origin, url.searchParams.get('theme') ?? 'vscode-dark'));
+    const wanted = url.searchParams;
+    const kind = wanted.get('page') === 'conversion' ? 'conversion' : 'audit';
+    response.end(page(url.origin, wanted.get('theme') ?? 'vscode-dark', kind));
     return;
   }
   const file = FILES[url.pathname];
