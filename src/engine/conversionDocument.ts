@@ -2,6 +2,22 @@
 import type { LayerKind } from '../checkpoint/layers/layer';
 import type { CheckpointFacts } from './document';
 
+/** How ranks are chosen; one of these. A layer whose factors would not be fewer numbers stays dense. */
+export type RankChoice =
+  /** The same k for every layer. */
+  | { readonly kind: 'rank'; readonly rank: number }
+  /** k = share × min(m, n), at least 1. */
+  | { readonly kind: 'share'; readonly share: number }
+  /** Parameters of the whole model ÷ before, 0 … 1; k goes where it lowers the layers' squared relative errors most. */
+  | { readonly kind: 'compression'; readonly rate: number }
+  /** The smallest k of each layer whose relative error is at most this. */
+  | { readonly kind: 'error'; readonly relativeError: number }
+  /** A k for layers whose name matches; the first match counts, others stay dense. */
+  | {
+      readonly kind: 'perLayer';
+      readonly ranks: readonly { readonly pattern: string; readonly rank: number }[];
+    };
+
 /** A spectrum in two numbers. */
 export interface SpectrumFacts {
   readonly stableRank: number;
@@ -76,11 +92,12 @@ export interface ConversionSummary {
   readonly parametersAfter: number;
   /** parametersAfter ÷ parametersBefore, 0 … 1 or above. */
   readonly compressionRate: number;
+  /** Of the model's weights, optimizer and training state left out; factors in float32, all else as it was. */
   readonly bytesBefore: number;
   readonly bytesAfter: number;
   /** Geometric mean of relativeError ÷ svdRelativeError over converted layers; null when there are none. */
   readonly meanErrorRatio: number | null;
-  /** FLOPs of converted and dense layers together, for one input vector each. */
+  /** FLOPs of converted and dense layers together, for one input vector each; tied layers once for each name. */
   readonly flopsBefore: number;
   readonly flopsAfter: number;
 }
@@ -95,9 +112,12 @@ export interface ConversionDocument {
   /** Name of the factorization: `sine`, `svd`. */
   readonly to: string;
   readonly seed: number;
-  /** In file order. */
+  readonly ranks: RankChoice;
+  /** In file order; every layer of the checkpoint. */
   readonly layers: readonly LayerConversion[];
   readonly summary: ConversionSummary;
+  /** What a person should know of the files: state that was left out, a format that was changed. */
+  readonly notes?: readonly string[];
   /** Absolute paths. */
   readonly files: {
     readonly factors: string;

@@ -1,24 +1,10 @@
 /** Conversions, between the extension host and the engine. Types only. */
 import type { LayerKind } from '../checkpoint/layers/layer';
-import type { ConversionDocument, LayerConversion } from './conversionDocument';
+import type { ConversionDocument, LayerConversion, RankChoice } from './conversionDocument';
 import type { BackendFacts, JobId } from './protocol';
 import type { CheckpointFacts } from './document';
 
-/** How ranks are chosen; one of these. */
-export type RankChoice =
-  /** The same k for every layer (never above the largest that saves parameters). */
-  | { readonly kind: 'rank'; readonly rank: number }
-  /** k = share × min(m, n), at least 1. */
-  | { readonly kind: 'share'; readonly share: number }
-  /** Parameters of the whole model ÷ before, 0 … 1; k goes where it buys most. */
-  | { readonly kind: 'compression'; readonly rate: number }
-  /** The smallest k of each layer whose relative error is at most this. */
-  | { readonly kind: 'error'; readonly relativeError: number }
-  /** A k for layers whose name matches; the first match counts, others stay dense. */
-  | {
-      readonly kind: 'perLayer';
-      readonly ranks: readonly { readonly pattern: string; readonly rank: number }[];
-    };
+export type { RankChoice } from './conversionDocument';
 
 export interface ConvertParams {
   readonly job: JobId;

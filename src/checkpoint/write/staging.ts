@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, chmod, copyFile, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { allocateBytes, ioError } from '../file';
@@ -10,6 +10,8 @@ const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 
 /** `.name.host-pid-random.partial`. */
 const TEMPORARY = /\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial$/;
+
+const OWNER_MAY_WRITE = 0o200;
 
 interface Staged {
   readonly target: string;
@@ -23,6 +25,7 @@ interface Staged {
 export class StagedFiles {
   readonly #staged: Staged[] = [];
   readonly #folders: string[] = [];
+  readonly #scratch: { readonly path: string; readonly handle: FileHandle }[] = [];
 
   /** Writes a new file. @throws CheckpointError of kind `io`. */
   async write(target: string, fill: (handle: FileHandle) => Promise<void>): Promise<void> {
@@ -36,6 +39,8 @@ export class StagedFiles {
     try {
       // Where the file system can, nothing is copied until it is changed.
       await copyFile(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+      // A checkpoint that is read-only gives copies that are.
+      await chmod(temporary, (await stat(source)).mode | OWNER_MAY_WRITE);
     } catch (error) {
       throw ioError(error, target);
     }
@@ -58,6 +63,22 @@ export class StagedFiles {
     }
   }
 
+  /**
+   * A file for what is in the way until the others are written; it never gets a name of its own.
+   *
+   * @param beside target whose folder has the room
+   */
+  async scratch(beside: string): Promise<{ readonly path: string; readonly handle: FileHandle }> {
+    const temporary = await temporaryFor(beside);
+    try {
+      const handle = await open(temporary, 'wx');
+      this.#scratch.push({ path: temporary, handle });
+      return { path: temporary, handle };
+    } catch (error) {
+      throw ioError(error, temporary);
+    }
+  }
+
   /** Gives all files their names. When one cannot have it, none keeps it. @throws CheckpointError of kind `io`. */
   async commit(): Promise<void> {
     const done: string[] = [];
@@ -73,6 +94,7 @@ export class StagedFiles {
     }
     this.#staged.length = 0;
     this.#folders.length = 0;
+    await this.discard();
   }
 
   /** Removes everything that was not committed. */
@@ -81,6 +103,10 @@ export class StagedFiles {
       this.#staged.map(({ temporary }) => rm(temporary, { force: true }).catch(() => undefined)),
     );
     this.#staged.length = 0;
+    for (const { path: file, handle } of this.#scratch.splice(0)) {
+      await handle.close().catch(() => undefined);
+      await rm(file, { force: true }).catch(() => undefined);
+    }
     for (const folder of this.#folders.reverse()) {
       // Not recursive: what somebody else put there stays.
       const names = await readdir(folder).catch(() => ['unknown']);
@@ -90,10 +116,7 @@ export class StagedFiles {
   }
 
   async #prepare(target: string): Promise<string> {
-    const folder = path.dirname(target);
-    await removeLeftovers(folder, path.basename(target));
-    const mark = `${HOST}-${process.pid}-${randomUUID().slice(0, 8)}`;
-    const temporary = path.join(folder, `.${path.basename(target)}.${mark}.partial`);
+    const temporary = await temporaryFor(target);
     this.#staged.push({ target, temporary });
     return temporary;
   }
@@ -116,6 +139,13 @@ export class StagedFiles {
       throw ioError(error, target);
     }
   }
+}
+
+async function temporaryFor(target: string): Promise<string> {
+  const folder = path.dirname(target);
+  await removeLeftovers(folder, path.basename(target));
+  const mark = `${HOST}-${process.pid}-${randomUUID().slice(0, 8)}`;
+  return path.join(folder, `.${path.basename(target)}.${mark}.partial`);
 }
 
 /** Removes temporary files for the same target whose process on this computer has ended. */

@@ -1,5 +1,5 @@
 /** How many directions each layer gets. Pure: singular values in, ranks out. */
-import type { RankChoice } from '../conversionProtocol';
+import type { RankChoice } from '../conversionDocument';
 
 /** What is known of a layer when ranks are handed out. */
 export interface RankCandidate {

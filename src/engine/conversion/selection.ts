@@ -24,7 +24,7 @@ const BY_DEFAULT: ReadonlySet<LayerKind> = new Set<LayerKind>(['linear', 'attent
 export function selectLayers(
   checkpoint: Checkpoint,
   layers: readonly Layer[],
-  { largestSavingRank }: Factorization,
+  method: Factorization,
   isWanted?: (layer: Layer) => boolean,
 ): Selected[] {
   const overlapping = overlappingTensors(checkpoint);
@@ -32,7 +32,7 @@ export function selectLayers(
   const selected = layers.map((layer): Selected => {
     const reason =
       unsuitable(layer) ??
-      notSaving(layer, largestSavingRank) ??
+      notSaving(layer, method) ??
       unwritable(layer, names, overlapping) ??
       unwanted(layer, isWanted);
     return reason === undefined ? { layer } : { layer, reason };
@@ -59,11 +59,10 @@ function followOneAnother(matrices: Layer['matrices']): boolean {
   );
 }
 
-function notSaving(
-  { shape: [m, n] }: Layer,
-  largestSavingRank: Factorization['largestSavingRank'],
-): string | undefined {
-  return largestSavingRank(m, n) === 0 ? 'small: even factors of rank 1 would be as many numbers' : undefined;
+function notSaving({ shape: [m, n] }: Layer, method: Factorization): string | undefined {
+  return method.largestSavingRank(m, n) === 0
+    ? 'small: even factors of rank 1 would be as many numbers'
+    : undefined;
 }
 
 function unwritable(

@@ -1,0 +1,204 @@
+import { elementCount, type Checkpoint } from '../checkpoint/checkpoint';
+import { bytesPerElement } from '../checkpoint/dtype';
+import { CheckpointError } from '../checkpoint/errors';
+import {
+  identityKey,
+  listLayers,
+  modelParameters,
+  type DeclaredGroups,
+  type Layer,
+} from '../checkpoint/layers';
+import { openCheckpoint } from '../checkpoint/open';
+import { StagedFiles } from '../checkpoint/write/staging';
+import type { ComputeBackend } from '../compute';
+import { factorization, type Factorization } from '../lowrank';
+import { checkpointFacts } from './audit';
+import type { ResultCache } from './cache';
+import { denseLayer, summariseConversion } from './conversion/outcome';
+import { convertLayers, type LayerOutcome } from './conversion/run';
+import { selectLayers, type Selected } from './conversion/selection';
+import { rankSuffix, requireFree, targetsOf } from './conversion/targets';
+import { writeConversion } from './conversion/writing';
+import type { ConversionDocument, LayerConversion, RankChoice } from './conversionDocument';
+import type { CheckpointFacts } from './document';
+import type { Progress } from './progress';
+import { TOOL } from './version';
+
+export interface ConvertOptions {
+  /** A checkpoint file, a sharded model's index, or a folder that is a sharded model. */
+  readonly path: string;
+  /** Name of the factorization: `sine`, `svd`. */
+  readonly to: string;
+  readonly ranks: RankChoice;
+  /** Only layers whose name matches; they are converted whatever their kind. */
+  readonly layers?: RegExp | undefined;
+  /** Group counts of convolutions that the file does not tell. */
+  readonly groups?: readonly DeclaredGroups[] | undefined;
+  readonly omega?: number | undefined;
+  readonly gain?: number | undefined;
+  readonly seed?: number | undefined;
+  /** Most optimisation steps of a fit. */
+  readonly steps?: number | undefined;
+  /** Also write a dense model in the checkpoint's own format. */
+  readonly materialize?: boolean | undefined;
+  /** Folder for the files; absent: beside the checkpoint. */
+  readonly out?: string | undefined;
+  /** G = Σ x·xᵀ of a layer's inputs, n × n, by layer name: errors of these layers are measured on their inputs. */
+  readonly inputGrams?: ReadonlyMap<string, Float64Array> | undefined;
+  readonly backend: ComputeBackend;
+  /** Aborting it rejects the job with the signal's reason; nothing is written then. */
+  readonly signal: AbortSignal;
+  /** null: neither read nor written. */
+  readonly cache: ResultCache | null;
+  /** The file was opened; nothing has been computed yet. Names of the layers that are to be converted. */
+  readonly onOpened?: ((facts: CheckpointFacts, layerNames: readonly string[]) => void) | undefined;
+  /** A layer is finished, with its spectra; `index` counts among the names given when the file was opened. */
+  readonly onLayer?: ((layer: LayerConversion, index: number) => void) | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+export interface Conversion {
+  /** With all spectra. */
+  readonly document: ConversionDocument;
+  /** Converted layers whose factors were kept from an earlier run. */
+  readonly reusedLayers: number;
+}
+
+/** Seed when none is given. */
+const DEFAULT_SEED = 0;
+
+/**
+ * Converts the layers of a checkpoint to a factorization and writes the factors, the document and the loader (and the
+ * dense model, where asked), all or none of them. Finished fits stay in the cache, so that a job that was stopped goes
+ * on where it was. For the same bytes, options and backend build the files are the same but for times.
+ *
+ * @throws {CheckpointError} when a file cannot be read or written, or there is nothing to convert; one line.
+ * @throws {Error} in one line for settings that make no sense or a rate that cannot be met.
+ */
+export async function convert(options: ConvertOptions): Promise<Conversion> {
+  const startedAt = new Date();
+  const start = performance.now();
+  const { signal, ranks } = options;
+  signal.throwIfAborted();
+  const method = factorization(options.to);
+  requireSense(options);
+  const seed = options.seed ?? DEFAULT_SEED;
+  const checkpoint = await openCheckpoint(options.path, signal);
+  const selected = selectForConversion(checkpoint, options, method);
+  const wanted = selected.flatMap(({ layer, reason }) => (reason === undefined ? [layer] : []));
+  if (wanted.length === 0) throw nothingToConvert(checkpoint, selected);
+  const facts = checkpointFacts(checkpoint);
+  const targets = targetsOf(checkpoint, `${method.name}-${rankSuffix(ranks)}`, options);
+  const staged = new StagedFiles();
+  try {
+    if (options.out !== undefined) await staged.folder(targets.folder);
+    await requireFree(targets, checkpoint);
+    options.onOpened?.(
+      facts,
+      wanted.map(({ name }) => name),
+    );
+    const outcomes = await convertLayers(wanted, method, { ...options, seed, checkpoint, staged, targets });
+    const layers = inFileOrder(selected, outcomes);
+    if (!outcomes.some(({ factors }) => factors !== undefined)) {
+      throw nothingToConvert(
+        checkpoint,
+        layers.filter((layer) => layer.outcome === 'dense'),
+      );
+    }
+    const document: ConversionDocument = {
+      schema: 'rankscope/conversion@1',
+      tool: TOOL,
+      backend: { name: options.backend.name, build: options.backend.build },
+      checkpoint: facts,
+      startedAt: startedAt.toISOString(),
+      seconds: Math.round(performance.now() - start) / 1000,
+      to: method.name,
+      seed,
+      ranks,
+      layers,
+      summary: summariseConversion(layers, modelSize(checkpoint)),
+      files: { factors: targets.factors, document: targets.document },
+    };
+    const written = await writeConversion(document, { checkpoint, targets, outcomes, staged, signal });
+    return { document: written, reusedLayers: outcomes.filter(({ free }) => free).length };
+  } finally {
+    await staged.discard();
+    await options.cache?.prune();
+  }
+}
+
+/** @throws {Error} naming the setting */
+function requireSense({ ranks, omega, gain }: ConvertOptions): void {
+  const within = (value: number, low: number, high: number): boolean => value > low && value < high;
+  const wrong = (what: string): Error => new Error(`${what} makes no conversion`);
+  if (ranks.kind === 'rank' && !isRank(ranks.rank)) throw wrong(`a rank of ${ranks.rank}`);
+  if (ranks.kind === 'share' && !within(ranks.share, 0, 1)) throw wrong(`a share of ${ranks.share}`);
+  if (ranks.kind === 'compression' && !within(ranks.rate, 0, 1)) throw wrong(`a rate of ${ranks.rate}`);
+  if (ranks.kind === 'error' && !within(ranks.relativeError, 0, 1))
+    throw wrong(`an error of ${ranks.relativeError}`);
+  if (ranks.kind === 'perLayer') {
+    const odd = ranks.ranks.find(({ rank }) => !isRank(rank));
+    if (odd !== undefined) throw wrong(`a rank of ${odd.rank}`);
+  }
+  if (omega !== undefined && !within(omega, 0, Infinity)) throw wrong(`an omega of ${omega}`);
+  if (gain !== undefined && !within(gain, 0, Infinity)) throw wrong(`a gain of ${gain}`);
+}
+
+function isRank(rank: number): boolean {
+  return Number.isSafeInteger(rank) && rank >= 1;
+}
+
+/** Layers in file order, with the reason of those that stay as they are. */
+export function selectForConversion(
+  checkpoint: Checkpoint,
+  { layers: pattern, groups, ranks }: Pick<ConvertOptions, 'layers' | 'groups' | 'ranks'>,
+  method: Factorization,
+): Selected[] {
+  const { layers } = listLayers(checkpoint, { groups: groups ?? [] });
+  const named = ranks.kind === 'perLayer' ? ranks.ranks.map((entry) => new RegExp(entry.pattern)) : undefined;
+  const isWanted = ({ name }: Layer): boolean =>
+    (pattern === undefined || matches(pattern, name)) &&
+    (named === undefined || named.some((one) => one.test(name)));
+  const isAny = pattern === undefined && named === undefined;
+  return selectLayers(checkpoint, layers, method, isAny ? undefined : isWanted);
+}
+
+/** A regular expression with the g or y flag would remember where it stopped. */
+function matches(pattern: RegExp, name: string): boolean {
+  pattern.lastIndex = 0;
+  return pattern.test(name);
+}
+
+/** The most frequent reason explains best why nothing was left. */
+function nothingToConvert(
+  { path }: Checkpoint,
+  layers: readonly { readonly reason?: string }[],
+): CheckpointError {
+  const counts = new Map<string, number>();
+  for (const { reason } of layers) {
+    if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  }
+  const [best] = [...counts].sort(([, a], [, b]) => b - a);
+  const why = best === undefined ? 'it has no layers' : best[0];
+  return new CheckpointError('unsupported', `nothing to convert: ${why}`, { file: path });
+}
+
+function inFileOrder(selected: readonly Selected[], outcomes: readonly LayerOutcome[]): LayerConversion[] {
+  const byName = new Map(outcomes.map(({ conversion }) => [conversion.name, conversion]));
+  return selected.map(
+    ({ layer, reason }) => byName.get(layer.name) ?? denseLayer(layer, reason ?? 'not selected: unknown'),
+  );
+}
+
+/** Parameters of the model, and the bytes of its tensors, each weight once. */
+function modelSize(checkpoint: Checkpoint): { readonly parameters: number; readonly bytes: number } {
+  const sizes = new Map<string, number>();
+  for (const tensor of checkpoint.tensors) {
+    if (tensor.role !== 'model') continue;
+    sizes.set(identityKey(tensor), elementCount(tensor.shape) * bytesPerElement(tensor.dtype));
+  }
+  return {
+    parameters: modelParameters(checkpoint),
+    bytes: [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0),
+  };
+}
