@@ -1,7 +1,7 @@
 // Builds everything into dist/: kernels (AssemblyScript → wasm), CLI, engine, worker, extension host, tests.
 //   node esbuild.mjs [--tests] [--production] [--quiet]
 import { execFile } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -82,6 +82,40 @@ async function buildNode() {
   return metafile;
 }
 
+/** The embedded ONNX Runtime: its script starts the binary, and itself again in every thread, so it stays a file. */
+function copyOnnxRuntime() {
+  for (const name of ['ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm']) {
+    copyFileSync(require.resolve(`onnxruntime-web/${name}`), path.join(root, 'dist', name));
+    say(`dist/${name}`);
+  }
+}
+
+/** Files that packages start by themselves: the JPEG decoder, and TensorFlow.js's WebAssembly backend. */
+const PACKAGE_WASM = [
+  ['@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm', 'jpeg.wasm'],
+  ['@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-simd.wasm'],
+];
+
+/** TensorFlow.js, a bundle of its own: loaded when a network needs it. */
+async function buildTensorFlow() {
+  for (const [file, name] of PACKAGE_WASM)
+    copyFileSync(path.join(root, 'node_modules', file), path.join(root, 'dist', name));
+  const { metafile } = await esbuild.build({
+    ...NODE_OPTIONS,
+    entryPoints: { tfjs: 'src/network/tfjs/library.ts' },
+    outdir: 'dist',
+    // Their modules lose what is not used; the files for Node come as a whole.
+    mainFields: ['module', 'main'],
+    // Asked for only when a model is fetched from the web, which never happens here.
+    external: ['node-fetch'],
+    minify: production,
+    sourcemap: production ? false : 'linked',
+    metafile: true,
+  });
+  say(['dist/tfjs.js', ...PACKAGE_WASM.map(([, name]) => `dist/${name}`)].join('\n'));
+  return metafile;
+}
+
 /** The panel's page: one script, one style sheet, nothing fetched. */
 async function buildWebview() {
   const { metafile } = await esbuild.build({
@@ -130,8 +164,9 @@ async function buildTests() {
 
 mkdirSync(path.join(root, 'dist'), { recursive: true });
 if (production) rmSync(path.join(root, 'dist/test'), { recursive: true, force: true });
+copyOnnxRuntime();
 const [metafiles] = await Promise.all([
-  Promise.all([buildNode(), buildWebview()]),
+  Promise.all([buildNode(), buildTensorFlow(), buildWebview()]),
   buildKernels(),
   ...(flags.has('--tests') ? [buildTests()] : []),
 ]);

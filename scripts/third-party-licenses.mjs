@@ -11,6 +11,31 @@ function licenceText(folder) {
   return file === undefined ? undefined : readFileSync(path.join(folder, file), 'utf8').trim();
 }
 
+/** Of packages that name their licence but leave its text out. */
+const COPYRIGHT_HOLDERS = {
+  'onnxruntime-common': 'Microsoft Corporation',
+  'onnxruntime-web': 'Microsoft Corporation',
+};
+
+function mitLicence(holder) {
+  return `MIT License
+
+Copyright (c) ${holder}
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation
+files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy,
+modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE,
+ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.`;
+}
+
 /**
  * Writes the licences of every package that esbuild bundled to one file: they ask to go with the code.
  * @throws {Error} for a package without one.
@@ -22,7 +47,8 @@ export function writeThirdPartyLicenses(root, metafiles, target) {
     const absolute = path.join(root, folder);
     const manifest = path.join(absolute, 'package.json');
     const { name, version, license } = existsSync(manifest) ? JSON.parse(readFileSync(manifest, 'utf8')) : {};
-    const text = licenceText(absolute);
+    const holder = license === 'MIT' ? COPYRIGHT_HOLDERS[name] : undefined;
+    const text = licenceText(absolute) ?? (holder === undefined ? undefined : mitLicence(holder));
     if (text === undefined && license === undefined)
       throw new Error(`${folder} is bundled without a licence`);
     return `${name} ${version} (${license})\n\n${text ?? `Licence: ${license}`}\n`;
