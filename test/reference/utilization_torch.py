@@ -3,9 +3,9 @@
 
     OPENBLAS_CORETYPE=SkylakeX /usr/bin/python3 test/reference/utilization_torch.py [resnet20 mlp vit]
 
-Needs PyTorch, NumPy and the shared data folder (RANKSCOPE_SHARED, or ../shared beside the project). Without names, all
-networks are measured; with names, only those, and the rest of the file stays. The ResNet takes ten minutes on two cores:
-the whole network is evaluated for every probe, on purpose.
+Networks and data are those of utilization_networks.py. Without names, all are measured; with names, only those, and the
+rest of the file stays. The ResNet takes ten minutes on two cores: the whole network is evaluated for every probe, on
+purpose.
 
 The method (DESIGN, "Search for utilized rank"; the paper's sections 2.2 and 5.2), with what it leaves open settled:
   G      sum of x xT over all input vectors x of a layer (a convolution's are its flattened patches), in the original
@@ -22,9 +22,7 @@ The method (DESIGN, "Search for utilized rank"; the paper's sections 2.2 and 5.2
          images, so a slack of 1e-9 only takes rounding out of the comparison.
 """
 
-import gzip
 import json
-import os
 import platform
 import sys
 import time
@@ -35,15 +33,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from resnet_cifar import load_resnet, normalise
-from vit_cifar_small import load_vit
+from utilization_networks import BATCH, NETWORKS
 
-ROOT = Path(__file__).resolve().parents[2]
 OUT = Path(__file__).with_name("utilization.json")
 RANK_ENERGY = 0.9999
 SLACK = 1e-9
-BATCH = 233  # a quarter of the 932 validation images
-GRAM_IMAGES = 2000
 
 
 # --- linear algebra ---------------------------------------------------------------------------------------------------
@@ -231,55 +225,7 @@ def cumulative(layers, delta, evaluate, before):
     return found
 
 
-# --- networks and data ------------------------------------------------------------------------------------------------
-
-
-def shared():
-    return Path(os.environ.get("RANKSCOPE_SHARED", ROOT.parent / "shared")) / "data"
-
-
-def cifar(transform):
-    data = np.load(shared() / "cifar10_lossless_subset" / "cifar10_lossless_subset.npz")
-    labels = torch.from_numpy(data["y_test"].astype(np.int64))
-    return transform(data["x_train"][:GRAM_IMAGES]), transform(data["x_test"]), labels
-
-
-def by_255(pixels):
-    return torch.from_numpy(pixels).float() / 255
-
-
-def idx(name, header, shape):
-    with gzip.open(shared() / "mnist" / name) as file:
-        return np.frombuffer(file.read(), np.uint8, offset=header).reshape(shape)
-
-
-def resnet20():
-    return (load_resnet(shared() / "resnet_cifar10" / "resnet20-12fca82f.th"), *cifar(normalise))
-
-
-def vit():
-    return (load_vit(shared() / "vit_cifar10_small" / "vit_model.pth"), *cifar(by_255))
-
-
-class Mlp(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1 = nn.Linear(784, 500)
-        self.fc2 = nn.Linear(500, 10)
-
-    def forward(self, x):
-        return self.fc2(F.relu(self.fc1(x)))
-
-
-def mlp():
-    model = Mlp().eval()
-    model.load_state_dict(torch.load(str(shared() / "ggml_mnist" / "mnist_model.state_dict"), map_location="cpu"))
-    labels = torch.from_numpy(idx("t10k-labels-idx1-ubyte.gz", 8, -1).astype(np.int64))
-    train = idx("train-images-idx3-ubyte.gz", 16, (-1, 784))[:GRAM_IMAGES].copy()
-    return model, by_255(train), by_255(idx("t10k-images-idx3-ubyte.gz", 16, (-1, 784)).copy()), labels
-
-
-NETWORKS = {"resnet20": resnet20, "mlp": mlp, "vit": vit}
+# --- results ----------------------------------------------------------------------------------------------------------
 
 
 def mean_utilization(found, key):

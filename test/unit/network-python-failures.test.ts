@@ -1,11 +1,14 @@
 /** The Python host: what it says when something is wrong, and how it ends. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPython, openPythonNetwork } from '../../src/network/python';
+import { ROOT } from '../reference/references';
 import { MODELS, NEEDS_TORCH, NEVER, PYTHON, exchangeFolders, open, using } from './pythonHost';
 
 /** Mistakes that are found when the model is opened, and what is said of them. */
@@ -41,7 +44,7 @@ const LATER: Readonly<Record<string, RegExp>> = {
   unlabelled:
     /have no labels: give batches of \(inputs, labels\), or an evaluate function, or measure with fixed/,
   float_labels: /labels are float32, not integers \(outputs \[6, 4\], labels \[6\]\): give one integer class/,
-  too_many_classes: /label 8, but the model has 4 outputs: classes count from 0/,
+  too_many_classes: /label \d, but the model has 4 outputs: classes count from 0/,
   misfit_labels: /labels do not fit the outputs \(outputs \[6, 4\], labels \[2\]\)/,
   nan_inputs: /outputs are NaN in validation batch 1: check the data, its normalisation, and the weights/,
 };
@@ -192,6 +195,20 @@ describe('the process', NEEDS_TORCH, () => {
     await assert.rejects(answer, /is closed|ended/);
     assert.equal(isAlive(pid), false);
     assert.deepEqual(exchangeFolders(), []);
+  });
+
+  test('ends when whoever started it is gone, and leaves nothing behind', async () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'rankscope-python-'));
+    const host = path.join(ROOT, 'media/python/rankscope_host.py');
+    const child = spawn(PYTHON ?? '', ['-u', host], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const params = { file: MODELS, function: 'sleeps_at_once', arguments: {}, folder };
+    child.stdin.write(`${JSON.stringify({ id: 1, method: 'open', params })}\n`);
+    let text = '';
+    for await (const chunk of child.stdout) if ((text += String(chunk)).includes('running sleeps')) break;
+    const exited = once(child, 'exit');
+    child.stdin.end();
+    assert.deepEqual(await exited, [0, null]);
+    assert.equal(existsSync(folder), false);
   });
 
   test('does not start after an abort', async () => {

@@ -1,6 +1,6 @@
 /** A real Python with torch for the tests of the Python host, and networks opened through it. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type RunnableNetwork } from '../../src/network/network';
@@ -13,6 +13,13 @@ const EXPECTED = path.join(ROOT, 'test/fixtures/python_host/expected.py');
 process.env.PYTHONDONTWRITEBYTECODE = '1';
 // Debian's OpenBLAS does not know every virtual CPU.
 process.env.OPENBLAS_CORETYPE ??= 'SkylakeX';
+
+// A folder of its own for what the tests of this process leave behind: other tests run at the same time.
+const temporary = mkdtempSync(path.join(os.tmpdir(), 'rankscope-test-'));
+process.env[process.platform === 'win32' ? 'TEMP' : 'TMPDIR'] = temporary;
+process.on('exit', () => {
+  rmSync(temporary, { recursive: true, force: true });
+});
 
 function hasTorch(program: string): boolean {
   return spawnSync(program, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0;
