@@ -1,0 +1,29 @@
+/**
+ * What is used of TensorFlow.js. Bundled by itself (`dist/tfjs.js`) and loaded when the first such network is opened, so
+ * that nothing else starts slower for it; everywhere else these names are types only.
+ */
+import '@tensorflow/tfjs-backend-cpu';
+import '@tensorflow/tfjs-backend-wasm';
+
+export { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+export {
+  enableProdMode,
+  getBackend,
+  memory,
+  ready,
+  setBackend,
+  tensor,
+  tidy,
+  version_core as version,
+  type io,
+  type Tensor,
+} from '@tensorflow/tfjs-core';
+export {
+  initializers,
+  layers,
+  LayersModel,
+  loadLayersModel,
+  sequential,
+  type LayerVariable,
+  type SymbolicTensor,
+} from '@tensorflow/tfjs-layers';
