@@ -3,7 +3,7 @@ import { printable } from '../checkpoint/errors';
 import type { DeclaredGroups } from '../checkpoint/layers';
 import { BACKEND_NAMES } from '../compute';
 import { SORT_ORDERS, type SortOrder } from '../engine/report/rows';
-import { UsageError, oneOf, parseAlternatives, parsePattern, parseThreads, splitFlags } from './flags';
+import { UsageError, oneOf, parseAlternatives, parseGroups, parseThreads, splitFlags } from './flags';
 
 export const FORMATS = ['table', 'json', 'csv', 'markdown'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -72,15 +72,6 @@ export function parseAudit(argv: readonly string[]): AuditArguments | 'help' {
     ...(values.threads !== undefined && { threads: parseThreads(values.threads) }),
     ...(values['fail-under'] !== undefined && { failUnder: parseFraction(values['fail-under']) }),
   };
-}
-
-function parseGroups(text: string): DeclaredGroups {
-  const cut = text.lastIndexOf('=');
-  const groups = Number(text.slice(cut + 1));
-  if (cut <= 0 || !Number.isInteger(groups) || groups < 1) {
-    throw new UsageError(`--groups "${printable(text)}" is not regex=n: for example --groups 'conv2=32'`);
-  }
-  return { pattern: parsePattern('--groups', text.slice(0, cut)), groups };
 }
 
 function parseFraction(text: string): number {

@@ -1,6 +1,7 @@
 /** What every command's flags have in common: how they are split, checked, and refused in one line with a hint. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { printable } from '../checkpoint/errors';
+import type { DeclaredGroups } from '../checkpoint/layers';
 import { suggestion } from '../checkpoint/wording';
 
 /** The command line asks for something that does not exist; its message is one line with a hint. */
@@ -75,4 +76,14 @@ export function parseThreads(text: string): number {
   const threads = /^\d+$/.test(text) ? Number(text) : NaN;
   if (threads >= 1 && threads <= MAX_THREADS) return threads;
   throw new UsageError(`--threads "${printable(text)}" is not a whole number from 1 to ${MAX_THREADS}`);
+}
+
+/** `regex=n`: convolutions whose name matches have n groups. @throws UsageError */
+export function parseGroups(text: string): DeclaredGroups {
+  const cut = text.lastIndexOf('=');
+  const groups = Number(text.slice(cut + 1));
+  if (cut <= 0 || !Number.isInteger(groups) || groups < 1) {
+    throw new UsageError(`--groups "${printable(text)}" is not regex=n: for example --groups 'conv2=32'`);
+  }
+  return { pattern: parsePattern('--groups', text.slice(0, cut)), groups };
 }
