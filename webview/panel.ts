@@ -92,6 +92,9 @@ export class Panel {
       {
         change,
         copySnippet,
+        exploreOmega: (layer) => {
+          connection.send({ type: 'convert', layer });
+        },
         deselect: (name) => {
           this.select(name, 'toggle');
         },
@@ -234,6 +237,9 @@ export class Panel {
     return {
       cancel: () => {
         this.connection.send({ type: 'cancel' });
+      },
+      convert: () => {
+        this.connection.send({ type: 'convert' });
       },
       showSkipped: () => {
         this.change({ tab: 'skipped' });

@@ -378,7 +378,8 @@ function said({ phase, notices, preview, previewFailure }: ConversionState) {
         ? `The conversion failed. ${phase.message}`
         : undefined;
   return {
-    ...{ notices, notes: preview?.checkpoint.notes ?? [] },
+    notices,
+    notes: [...(preview?.checkpoint.notes ?? []), ...((phase.kind === 'done' && phase.document.notes) || [])],
     ...(failure !== undefined && { failure }),
   };
 }

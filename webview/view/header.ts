@@ -11,6 +11,7 @@ export interface HeaderActions {
   readonly cancel: () => void;
   readonly retry: () => void;
   readonly showSkipped: () => void;
+  readonly convert: () => void;
 }
 
 export class Header {
@@ -21,6 +22,7 @@ export class Header {
   private readonly progress = new ProgressBar('Audit progress');
   private readonly cancel: HTMLElement;
   private readonly again: HTMLElement;
+  private readonly convert: HTMLElement;
   private readonly skippedLink: HTMLButtonElement;
 
   /** @param resource URI of what the page is about: its name until the host has read it */
@@ -31,6 +33,8 @@ export class Header {
   ) {
     this.cancel = button('Cancel', actions.cancel);
     this.again = button('Audit Again', actions.retry, { appearance: 'primary' });
+    this.convert = button('Convert…', actions.convert);
+    this.convert.title = 'Convert to sine-low-rank';
     this.skippedLink = element('button', {
       class: 'link',
       text: 'why',
@@ -38,7 +42,11 @@ export class Header {
       attributes: { type: 'button', 'aria-label': 'why: show the skipped tensors with their reasons' },
     });
     this.skippedLink.addEventListener('click', actions.showSkipped);
-    const side = element('div', { class: 'actions' }, this.status, this.cancel, this.again, exportMenu);
+    const side = element(
+      'div',
+      { class: 'actions' },
+      ...[this.status, this.cancel, this.again, this.convert, exportMenu],
+    );
     const model = element('div', { class: 'model' }, this.title, this.facts);
     this.element = element('header', { class: 'page-header' }, this.progress.element, model, side);
   }
@@ -54,6 +62,7 @@ export class Header {
     const name =
       path === '' ? (phase.kind === 'waiting' ? 'Opening…' : 'Checkpoint') : nameTitle(baseName(path));
     this.exportMenu.hidden = checkpoint === undefined;
+    this.convert.hidden = checkpoint === undefined;
     const text = this.title.firstElementChild;
     if (text !== null) setText(text, name);
     setAttribute(this.title, 'title', path === '' ? undefined : nameTitle(path));

@@ -13,6 +13,8 @@ import { curveStyle } from './spectrumChart';
 export interface LegendActions {
   readonly deselect: (name: string) => void;
   readonly copySnippet: (name: string) => void;
+  /** Shows how sin(ω·U·Vᵀ)/g of this layer depends on ω. */
+  readonly exploreOmega: (name: string) => void;
 }
 
 /** A line for every curve: colour, name, what to read off it, copy, remove. */
@@ -48,6 +50,13 @@ export class SpectrumLegend {
       },
       { appearance: 'icon', label: `Copy ${nameTitle(name)} as Python` },
     );
+    const explore = button(
+      icon('wave'),
+      () => {
+        this.actions.exploreOmega(name);
+      },
+      { appearance: 'icon', label: `Explore ω for ${nameTitle(name)}` },
+    );
     const remove = button(
       icon('close'),
       () => {
@@ -62,6 +71,7 @@ export class SpectrumLegend {
         line,
         shortNameText(name),
         element('span', { class: 'legend-facts', text: readings(layer, view) }),
+        explore,
         copy,
       ],
       ...(byHand ? [remove] : []),

@@ -20,7 +20,7 @@ export class ConversionRunner {
   /** @param restartNotice what the page is told when the conversion goes on in a new engine. */
   constructor(
     private readonly path: string,
-    private readonly engine: EngineClient,
+    private readonly engine: Pick<EngineClient, 'run' | 'newJob'>,
     private readonly feed: ConversionFeed,
     private readonly settings: () => AuditSettings,
     private readonly activity: ActivityListener,

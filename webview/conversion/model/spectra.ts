@@ -17,9 +17,3 @@ export function relativeCurve({ label, values }: NamedSpectrum, top: number, sca
     marks: [],
   };
 }
-
-/** ‖W‖²_F ÷ σ₁²; 0 of a zero matrix. */
-export function stableRank(values: Float64Array): number {
-  const top = values[0] ?? 0;
-  return top > 0 ? values.reduce((sum, value) => sum + (value / top) ** 2, 0) : 0;
-}
