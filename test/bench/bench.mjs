@@ -7,6 +7,11 @@ const BENCHES = {
       '      (--trust-file: Python may unpickle it without limits, which executes what it says)',
     load: () => import('./audit.mjs'),
   },
+  utilize: {
+    usage: 'utilize [--hosts python,onnx] [--delta 0.1] [--runs 1]',
+    about: 'the search for utilized ranks on ResNet-20 against the same search in plain PyTorch',
+    load: () => import('./utilize.mjs'),
+  },
 };
 
 const [name, ...rest] = process.argv.slice(2);

@@ -136,6 +136,17 @@ function findPythons() {
   return found.filter((facts, i) => found.findIndex((other) => other.executable === facts.executable) === i);
 }
 
+/**
+ * A Python with these packages, as it is, and the environment to run it in; undefined where there is none.
+ * @param {string[]} needs
+ */
+export function findPython(needs) {
+  const facts = findPythons().find(has(needs));
+  if (facts === undefined) return undefined;
+  const core = openblasCore(facts);
+  return { facts, env: { ...(core !== undefined && { OPENBLAS_CORETYPE: core }) } };
+}
+
 const has = (needs) => (facts) => needs.every((name) => facts[name] !== null);
 
 /**

@@ -285,9 +285,10 @@ test('keyword arguments, dicts and batches that come once are taken', NEEDS_TORC
     assert.deepEqual([facts.gramSamples, facts.validationSamples], [6, 16]);
     return Promise.resolve();
   });
-  await using('once', async ({ facts, evaluate: _ }) => {
-    assert.match(facts.notes.join('\n'), /once only: kept in memory/);
-    await Promise.resolve();
+  await using('once', async (network) => {
+    assert.match(network.facts.notes.join('\n'), /once only: kept in memory/);
+    const again = async (): Promise<number> => (await network.evaluate(undefined, NEVER)).samples;
+    assert.deepEqual([await again(), await again()], [16, 16]);
   });
 });
 
