@@ -79,10 +79,13 @@ async function prepare(file: ModelFile, request: OnnxNetworkRequest): Promise<Ru
       ? { names: own, notes: [] }
       : await matchNames(own, search.layers, checkpoint, signal);
   const runtime = await loadOnnxRuntime(backend.concurrency);
-  const notes = [...runtime.notes, ...search.notes, ...named.notes];
+  const dataNotes = new Set([...(data?.validation.notes ?? []), ...(data?.gram.notes ?? [])]);
+  const notes = [...runtime.notes, ...search.notes, ...named.notes, ...dataNotes];
   const seen = await look(file, graph, runtime, input, search.layers, data, signal);
   if (seen?.observation.oneAtATime === true)
     notes.push('The network does not run on two samples at once, so they are run one by one.');
+  if (seen?.observation.isPartial === true)
+    notes.push('Some values of the network are no tensors, so all of it is evaluated for every change.');
   const layers = search.layers.map((found, i) =>
     describe(found, named.names[i] ?? found.weight.name, seen?.observation),
   );
