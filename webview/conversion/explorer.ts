@@ -104,11 +104,12 @@ export class Explorer {
     this.ask();
   }
 
-  /** The g that comes closest to the layer at this ω. */
-  fitGain(): void {
+  /** Sets the g that comes closest to the layer at this ω; false when there is none. */
+  fitGain(): boolean {
     const spectrum = this.state?.spectrum;
     const gain = spectrum === undefined ? undefined : bestGain(spectrum, this.settings?.gain ?? 1);
     if (gain !== undefined) this.change({ gain });
+    return gain !== undefined;
   }
 
   /** Back to where a fresh explorer begins. */

@@ -229,9 +229,10 @@ export class ConversionPage {
   private show(layer: string): void {
     this.change({ layer, exploring: true });
     this.explore();
+    this.explorerView.focus();
+    // Once the table has its rows.
     requestAnimationFrame(() => {
       this.table.reveal(layer);
-      this.explorerView.focus();
     });
   }
 
@@ -344,7 +345,7 @@ export class ConversionPage {
           explorer.change(change);
         },
         fitGain: () => {
-          explorer.fitGain();
+          if (!explorer.fitGain()) this.announcer.say('At this ω, no g brings the sine closer to the layer.');
         },
         reset: () => {
           explorer.reset();
@@ -379,7 +380,10 @@ function said({ phase, notices, preview, previewFailure }: ConversionState) {
         : undefined;
   return {
     notices,
-    notes: [...(preview?.checkpoint.notes ?? []), ...((phase.kind === 'done' && phase.document.notes) || [])],
+    notes: [
+      ...(preview?.checkpoint.notes ?? []),
+      ...(phase.kind === 'done' ? (phase.document.notes ?? []) : []),
+    ],
     ...(failure !== undefined && { failure }),
   };
 }

@@ -139,7 +139,7 @@ export function layersMessage(document, from = 0, to = document.layers.length) {
 
 /** The finished document, as a host sends it: without spectra, which came with the layers. */
 export function doneMessage(document) {
-  const layers = document.layers.map(({ spectra: _, ...layer }) => layer);
+  const layers = document.layers.map((layer) => ({ ...layer, spectra: undefined }));
   return { type: 'done', document: { ...document, layers } };
 }
 

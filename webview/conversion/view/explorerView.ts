@@ -42,6 +42,8 @@ export class ExplorerView {
   private readonly retry: HTMLElement;
   private readonly readouts = new Readouts();
   private readonly plot: SpectraPlot;
+  /** Somebody is sent here, and the sliders are not there yet. */
+  private wantsFocus = false;
 
   constructor(actions: ExplorerActions, hover: HoverCard) {
     this.start = statefulButton('Explore ω', actions.start);
@@ -110,11 +112,15 @@ export class ExplorerView {
       spectra: explored.scales === undefined ? [] : drawn(explored, theme),
       remarks: remarks(explored),
     });
-  }
-
-  focus(): void {
+    if (!this.wantsFocus || explored.scales === undefined) return;
+    this.wantsFocus = false;
     this.element.scrollIntoView({ block: 'nearest' });
     this.omega.focus();
+  }
+
+  /** Brings it into sight, with the focus on ω as soon as there is one. */
+  focus(): void {
+    this.wantsFocus = true;
   }
 
   private renderName(layer: string | undefined): void {
