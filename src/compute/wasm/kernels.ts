@@ -88,6 +88,51 @@ export interface KernelExports {
     work: number,
   ): number;
   reflectBackWorkspace(rows: number, ld: number): number;
+  packTransposed32(V: number, columns: number, ld: number, k: number, P: number): void;
+  sineGradient(
+    rows: number,
+    columns: number,
+    k: number,
+    ld: number,
+    W: number,
+    ldW: number,
+    amplitude: number,
+    U: number,
+    V: number,
+    packed: number,
+    gU: number,
+    gV: number,
+    sums: number,
+    tile: number,
+  ): void;
+  weightedSineGradient(
+    rows: number,
+    columns: number,
+    k: number,
+    ld: number,
+    W: number,
+    ldW: number,
+    amplitude: number,
+    U: number,
+    V: number,
+    packed: number,
+    gU: number,
+    gV: number,
+    sums: number,
+    block: number,
+    G: number,
+  ): void;
+  adamStep(
+    n: number,
+    x: number,
+    g: number,
+    m: number,
+    v: number,
+    beta1: number,
+    beta2: number,
+    rate: number,
+  ): void;
+  addNoise(rows: number, k: number, ld: number, x: number, sigma: number, state: number): void;
 }
 
 /**

@@ -13,3 +13,5 @@ export { foldRows, bidiagonalize, widenRows32, widenColumns32, widenRows64, wide
 export { leafEigen } from './leaf';
 export { mergeEigen, mergeWorkspace } from './merge';
 export { reflectBack, reflectBackWorkspace } from './backTransform';
+export { packTransposed32, sineGradient, weightedSineGradient } from './sine';
+export { adamStep, addNoise } from './adam';
