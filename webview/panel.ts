@@ -241,6 +241,9 @@ export class Panel {
       convert: () => {
         this.connection.send({ type: 'convert' });
       },
+      measure: () => {
+        this.connection.send({ type: 'measure' });
+      },
       showSkipped: () => {
         this.change({ tab: 'skipped' });
         this.tables.element.scrollIntoView({ block: 'nearest' });

@@ -6,7 +6,7 @@ import type { AuditDocument, CheckpointFacts, LayerAudit } from '../src/engine/d
 import type { Progress } from '../src/engine/progress';
 
 /** What a page is: `document.body.dataset.page`. */
-export type PageKind = 'audit' | 'conversion';
+export type PageKind = 'audit' | 'conversion' | 'utilization';
 
 /** A layer with its spectrum as a typed array: VS Code hands its bytes on, where an array of numbers becomes text twice. */
 export interface PanelLayerAudit extends Omit<LayerAudit, 'singularValues'> {
@@ -68,4 +68,6 @@ export type FromPanel =
   | { readonly type: 'copySnippet'; readonly request: number; readonly layer: string }
   /** Open the conversion panel; at this layer, where one is given. */
   | { readonly type: 'convert'; readonly layer?: string }
+  /** Measure the utilized rank of this checkpoint's network. */
+  | { readonly type: 'measure' }
   | { readonly type: 'openLog' };

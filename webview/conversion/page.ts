@@ -1,6 +1,6 @@
 /** The conversion page: what the host told and what a person chose, in; views, out, a frame at a time. */
 import { Frames, Throttle } from '../frames';
-import { printable, sharedPrefix } from '../model/names';
+import { sharedPrefix } from '../model/names';
 import { counted } from '../model/numbers';
 import { onThemeChange, readTheme } from '../theme';
 import { element } from '../view/element';
@@ -9,13 +9,14 @@ import { Announcer, Messages } from '../view/messages';
 import { setSharedPrefix } from '../view/nameText';
 import { call, type ConversionConnection } from './calls';
 import { Explorer } from './explorer';
-import { COLUMN_IDS, rankOf, type Row } from './model/columns';
-import { choicesOf, layersPattern, ranksOf, type FormState } from './model/form';
-import { plan, type Plan } from './model/plan';
-import { firstDirection, rowsOf } from './model/rows';
+import { COLUMN_IDS, rankOf } from './model/columns';
+import { choicesOf, type FormState } from './model/form';
+import { firstDirection } from './model/rows';
 import { isBusy, NOTHING_YET, receive, withoutNotice, type ConversionState } from './model/state';
 import { restoredView, storedView, type ViewState } from './model/viewState';
+import { Outlook, shownRow } from './outlook';
 import type { ToConversion } from './protocol';
+import { Requests } from './requests';
 import { ConversionHeader } from './view/conversionHeader';
 import { ErrorsView } from './view/errorsView';
 import { ExplorerView } from './view/explorerView';
@@ -35,9 +36,7 @@ export class ConversionPage {
   private theme = readTheme();
   private urgent = true;
   private storing: number | undefined;
-  /** The plan and its rows, and what they were made from. */
-  private planned:
-    { readonly from: readonly unknown[]; readonly plan: Plan; readonly rows: readonly Row[] } | undefined;
+  private readonly outlook = new Outlook();
   private readonly frames = new Frames(() => {
     this.paint();
   });
@@ -58,9 +57,11 @@ export class ConversionPage {
   private readonly plots: HTMLElement;
   private readonly content: HTMLElement;
   private readonly explorer: Explorer;
+  private readonly requests: Requests;
 
   constructor(private readonly connection: ConversionConnection) {
     this.view = restoredView(connection.storedState);
+    this.requests = new Requests(connection, this.announcer);
     this.explorer = new Explorer(
       ({ layer, rank, omega, gain }) => call(connection, 'sineSpectrum', { layer, rank, omega, gain }),
       () => {
@@ -72,7 +73,18 @@ export class ConversionPage {
     });
     this.messages = this.makeMessages();
     this.form = this.makeForm();
-    this.result = this.makeResult();
+    const { requests } = this;
+    this.result = new ResultView({
+      reveal: (file) => {
+        requests.reveal(file);
+      },
+      open: (file) => {
+        requests.open(file);
+      },
+      copyPython: () => {
+        requests.copyPython();
+      },
+    });
     const select = (name: string): void => {
       this.select(name);
     };
@@ -129,7 +141,10 @@ export class ConversionPage {
     if (phase.kind === 'done' && before !== 'done')
       this.announcer.tell(`Conversion finished: ${counted(phase.document.summary.converted, 'layer')}.`);
     if (message.type === 'show') this.show(message.layer);
-    if (message.type === 'preview' && this.view.exploring) this.explore();
+    if (message.type === 'preview') {
+      setSharedPrefix(sharedPrefix(message.preview.layers.map(({ name }) => name)));
+      if (this.view.exploring) this.explore();
+    }
     // Results stream; everything else is worth a frame of its own.
     if (message.type !== 'layers' && message.type !== 'progress') this.urgent = true;
     this.frames.request();
@@ -165,11 +180,11 @@ export class ConversionPage {
 
   private paintContent(): void {
     const { state, view, theme } = this;
-    const planned = this.plan();
+    const planned = this.outlook.of(state, view);
     if (planned === undefined) return;
-    const { plan: outlook, rows } = planned;
-    const layer = this.layer(rows);
-    this.form.render(state, outlook, view);
+    const { plan, rows } = planned;
+    const layer = shownRow(rows, view.layer)?.name;
+    this.form.render(state, plan, view);
     this.result.render(state.phase.kind === 'done' ? state.phase.document : undefined);
     this.plots.hidden = state.layers.size === 0;
     if (!this.plots.hidden) {
@@ -186,39 +201,6 @@ export class ConversionPage {
     if (this.view.pageScroll > 0) this.page.scrollTop = this.view.pageScroll;
     this.restoreScroll = () => undefined;
   };
-
-  /** What the form plans, and the table's rows; the same as before as long as nothing changed. */
-  private plan() {
-    const { state, view } = this;
-    const { preview } = state;
-    if (preview === undefined) return undefined;
-    const busy = isBusy(state);
-    const from = [preview, view.form, state.layers, state.names, busy];
-    if (this.planned?.from.every((part, i) => part === from[i]) !== true) {
-      if (preview !== this.planned?.from[0])
-        setSharedPrefix(sharedPrefix(preview.layers.map(({ name }) => name)));
-      const pattern = layersPattern(view.form.layers);
-      const outlook = plan(
-        preview,
-        ranksOf(view.form),
-        pattern.kind === 'pattern' ? pattern.pattern : undefined,
-      );
-      this.planned = { from, plan: outlook, rows: rowsOf(outlook, state) };
-    }
-    return this.planned;
-  }
-
-  /** The layer on show: the chosen one, otherwise the largest that is converted. */
-  private layer(rows: readonly Row[]): string | undefined {
-    const { layer } = this.view;
-    if (rows.some(({ name }) => name === layer)) return layer;
-    let largest: Row | undefined;
-    for (const row of rows) {
-      const before = largest?.planned.layer.parameters ?? -1;
-      if (row.planned.fate.kind !== 'dense' && row.planned.layer.parameters > before) largest = row;
-    }
-    return (largest ?? rows[0])?.name;
-  }
 
   private select(layer: string): void {
     this.change({ layer });
@@ -238,8 +220,7 @@ export class ConversionPage {
 
   /** Looks at the selected layer in the explorer. */
   private explore(): void {
-    const rows = this.plan()?.rows ?? [];
-    const row = rows.find(({ name }) => name === this.layer(rows));
+    const row = shownRow(this.outlook.of(this.state, this.view)?.rows ?? [], this.view.layer);
     if (row === undefined) return;
     const { layer } = row.planned;
     const gain = row.result?.outcome === 'converted' ? row.result.gain : undefined;
@@ -268,18 +249,6 @@ export class ConversionPage {
     };
   }
 
-  /** Runs a call whose result nobody waits for, and says how it went. */
-  private tell(work: Promise<unknown>, done?: string): void {
-    work.then(
-      () => {
-        if (done !== undefined) this.announcer.say(done);
-      },
-      (error: unknown) => {
-        this.announcer.say(printable(error instanceof Error ? error.message : String(error)));
-      },
-    );
-  }
-
   private makeMessages(): Messages {
     return new Messages('', {
       retry: () => {
@@ -305,28 +274,12 @@ export class ConversionPage {
         if (optionsOpen !== this.view.optionsOpen) this.change({ optionsOpen });
       },
       chooseFolder: () => {
-        this.tell(
-          call(this.connection, 'chooseFolder', {}).then((out) => {
-            if (out !== null) this.changeForm({ out });
-          }),
-        );
+        this.requests.chooseFolder((out) => {
+          this.changeForm({ out });
+        });
       },
       convert: () => {
         this.convert();
-      },
-    });
-  }
-
-  private makeResult(): ResultView {
-    return new ResultView({
-      reveal: (file) => {
-        this.tell(call(this.connection, 'reveal', { file }));
-      },
-      open: (file) => {
-        this.tell(call(this.connection, 'open', { file }));
-      },
-      copyPython: () => {
-        this.tell(call(this.connection, 'copyPython', {}), 'Copied as Python');
       },
     });
   }

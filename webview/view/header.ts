@@ -12,6 +12,7 @@ export interface HeaderActions {
   readonly retry: () => void;
   readonly showSkipped: () => void;
   readonly convert: () => void;
+  readonly measure: () => void;
 }
 
 export class Header {
@@ -23,6 +24,7 @@ export class Header {
   private readonly cancel: HTMLElement;
   private readonly again: HTMLElement;
   private readonly convert: HTMLElement;
+  private readonly measure: HTMLElement;
   private readonly skippedLink: HTMLButtonElement;
 
   /** @param resource URI of what the page is about: its name until the host has read it */
@@ -35,6 +37,8 @@ export class Header {
     this.again = button('Audit Again', actions.retry, { appearance: 'primary' });
     this.convert = button('Convert…', actions.convert);
     this.convert.title = 'Convert to sine-low-rank';
+    this.measure = button('Measure…', actions.measure);
+    this.measure.title = 'Measure utilized rank, with your data';
     this.skippedLink = element('button', {
       class: 'link',
       text: 'why',
@@ -45,7 +49,7 @@ export class Header {
     const side = element(
       'div',
       { class: 'actions' },
-      ...[this.status, this.cancel, this.again, this.convert, exportMenu],
+      ...[this.status, this.cancel, this.again, this.measure, this.convert, exportMenu],
     );
     const model = element('div', { class: 'model' }, this.title, this.facts);
     this.element = element('header', { class: 'page-header' }, this.progress.element, model, side);
@@ -63,6 +67,7 @@ export class Header {
       path === '' ? (phase.kind === 'waiting' ? 'Opening…' : 'Checkpoint') : nameTitle(baseName(path));
     this.exportMenu.hidden = checkpoint === undefined;
     this.convert.hidden = checkpoint === undefined;
+    this.measure.hidden = checkpoint === undefined;
     const text = this.title.firstElementChild;
     if (text !== null) setText(text, name);
     setAttribute(this.title, 'title', path === '' ? undefined : nameTitle(path));
