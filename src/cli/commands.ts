@@ -4,11 +4,12 @@ import { TOOL } from '../engine/version';
 import { auditCommand } from './auditCommand';
 import { cacheCommand } from './cacheCommand';
 import type { CliCommand, Run } from './command';
+import { convertCommand } from './convertCommand';
 import { figuresCommand } from './figuresCommand';
 import { UsageError } from './flags';
 
 /** In the order in which the help lists them. */
-export const COMMANDS: readonly CliCommand[] = [auditCommand, figuresCommand, cacheCommand];
+export const COMMANDS: readonly CliCommand[] = [auditCommand, convertCommand, figuresCommand, cacheCommand];
 
 /**
  * What a command line asks for, ready to run.

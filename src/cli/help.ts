@@ -64,3 +64,58 @@ parameter efficient learning", that show matrices before training:
 
 Prints the names of the files written. The same seed gives the same numbers.
 `;
+
+export const CONVERT_HELP = `rankscope convert <file> --to <sine|svd|dense>
+
+Keeps layers as two thin factors: W = sin(omega U V')/g (sine, the default) or
+W = U V' (truncated SVD). The error of truncated SVD at the same rank is shown
+beside every layer; no layer ends worse. Sine saves storage, not FLOPs.
+A file of factors can be audited, converted again, or made dense (--to dense).
+
+Ranks: one of these (default: --share 15%)
+  --rank <k>           the same rank for every layer
+  --rank <regex=k>     a rank for layers whose name matches, the others stay
+                       dense; may be repeated, the first match counts
+  --share <s>          a share of each layer's smaller side: 15% or 0.15
+  --compression <r>    parameters of the whole model after, of those before:
+                       30% or 0.3; ranks go where they buy most
+  --error <e>          the smallest rank of each layer with at most this
+                       relative error: 0.2 or 20%
+A layer whose factors would not be fewer numbers stays dense.
+
+What
+  --layers <regex>     only layers whose name matches; may be repeated. Without
+                       it: linear, attention and convolution layers.
+                       Embeddings only when a name asks for them
+  --groups <regex=n>   convolutions whose name matches have n groups
+  --omega <w>          frequency (default: 3 sqrt(k)); for training on, it does
+                       not change the error
+  --gain <g>           fix g instead of searching for it
+  --seed <n>           decides every random choice (default: 0)
+
+Output
+  --out <folder>       where files go (default: beside the checkpoint):
+                         <name>.sine-k9.safetensors  factors, and the rest as is
+                         <name>.sine-k9.json         what was done, spectra
+                         sine_lowrank.py             loads them into PyTorch
+                       called k9 after --rank, s0.15 after --share, 30pct after
+                       --compression, e0.2 after --error, mixed for regex=k
+  --materialize        also a dense checkpoint in the file's own format, called
+                       <name>.sine-k9.dense; of a file of factors and without a
+                       choice of ranks: only that
+  --json <file>        the document once more; - for stdout, and then nothing
+                       else goes there
+  --spectra            put the singular values into it
+
+Work
+  --backend <name>     what computes (default: the best there is)
+  --threads <n>        layers worked on at once
+  --no-cache           neither use nor keep earlier results. With them, a run
+                       that was stopped goes on where it was
+
+Examples
+  rankscope convert model.safetensors --rank 16
+  rankscope convert model.pt --compression 30% --materialize --out small/
+  rankscope convert model.pt --to svd --rank 'attn=8' --rank 'mlp=32'
+  rankscope convert model.sine-k16.safetensors --to dense
+`;

@@ -18,6 +18,14 @@ export interface Targets {
   readonly dense?: DenseModel;
 }
 
+/** Of a file of factors that is only multiplied out. */
+export interface DenseTargets {
+  readonly folder: string;
+  readonly dense: DenseModel;
+  /** The conversion's document beside the factors: it says whether an earlier dense model is ours. */
+  readonly document: string;
+}
+
 /** A document of ours is a few megabytes with all its spectra. */
 const MAX_DOCUMENT_BYTES = 256 << 20;
 
@@ -69,6 +77,12 @@ export function targetsOf(
   };
 }
 
+/** `<name>.dense.safetensors` in a folder. */
+export function denseOnly(checkpoint: Checkpoint, folder: string): DenseTargets {
+  const base = path.join(folder, modelName(path.resolve(checkpoint.path), checkpoint));
+  return { folder, dense: denseTarget(checkpoint, `${base}.dense`), document: `${base}.json` };
+}
+
 /** Name of a model: its file's without extension, or its folder's. */
 export function modelName(input: string, { files }: Checkpoint): string {
   const name = path.basename(input);
@@ -83,26 +97,24 @@ export function modelName(input: string, { files }: Checkpoint): string {
  *
  * @throws CheckpointError naming the file
  */
-export async function requireFree(targets: Targets, checkpoint: Checkpoint): Promise<void> {
+export async function requireFree(targets: Targets | DenseTargets, checkpoint: Checkpoint): Promise<void> {
   await requireWritable(targets.folder);
   const inputs = new Set<string>();
   for (const file of checkpoint.files) inputs.add((await identityOf(file)) ?? file);
-  const { factors, document, loader, dense } = targets;
-  const files = [factors, document, loader, ...(dense === undefined ? [] : [dense.path])];
-  for (const file of files) {
-    const identity = await identityOf(file);
-    if (identity !== undefined && inputs.has(identity)) throw refusal(file, 'is the checkpoint itself');
+  const { dense, document } = targets;
+  const written: [string, () => Promise<boolean>][] = [];
+  if ('factors' in targets) {
+    const { factors, loader } = targets;
+    written.push([factors, () => isFactorFile(factors)]);
+    written.push([document, async () => (await readDocument(document)) !== undefined]);
+    written.push([loader, () => isLoader(loader)]);
   }
-  const ours: readonly (readonly [string, () => Promise<boolean>])[] = [
-    [factors, () => isFactorFile(factors)],
-    [document, async () => (await readDocument(document)) !== undefined],
-    [loader, () => isLoader(loader)],
-    ...(dense === undefined ? [] : ([[dense.path, () => isDenseOf(dense.path, document)]] as const)),
-  ];
-  for (const [file, isOurs] of ours) {
-    if ((await identityOf(file)) !== undefined && !(await isOurs())) {
-      throw refusal(file, 'is there already and was not written by a conversion');
-    }
+  if (dense !== undefined) written.push([dense.path, () => isDenseOf(dense.path, document)]);
+  for (const [file, isOurs] of written) {
+    const identity = await identityOf(file);
+    if (identity === undefined) continue;
+    if (inputs.has(identity)) throw refusal(file, 'is the checkpoint itself');
+    if (!(await isOurs())) throw refusal(file, 'is there already and was not written by a conversion');
   }
 }
 

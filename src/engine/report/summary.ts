@@ -14,7 +14,7 @@ const TROUBLE = /^(?:not finite|too large|unreadable|quantised):/;
 const MAX_TROUBLED = 3;
 
 /** What was read: `models/resnet.pt · PyTorch (zip) · 1.1 MB · 272,474 parameters`. */
-export function renderFacts({ checkpoint }: AuditDocument, display: Display): string {
+export function renderFacts({ checkpoint }: Pick<AuditDocument, 'checkpoint'>, display: Display): string {
   const separator = display.unicode ? ' · ' : ' - ';
   const parameters = counted(checkpoint.parameters, 'parameter');
   const rest = [printable(checkpoint.format), bytes(checkpoint.bytes), parameters].join(separator);
