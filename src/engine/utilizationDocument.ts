@@ -1,22 +1,13 @@
 /** `rankscope/utilization@1`: utilized ranks of a network on data. Its JSON Schema is in `media/schema/`; change both together. */
 import type { Evaluation, NetworkFacts } from '../network/network';
+import type { ProbeOutcome } from '../utilization/probe';
 import type { CheckpointFacts } from './document';
 
 /** cumulative: earlier projections stay; independent: each alone; label-free: fixed energies, nothing searched. */
 export type SearchMode = 'cumulative' | 'independent' | 'label-free';
 
 /** One evaluation of the search. */
-export interface Probe {
-  /** Order in which probes were made, from 0 over the whole search. */
-  readonly pass: number;
-  readonly side: 'input' | 'output';
-  readonly k: number;
-  /** Accuracy in %, or loss. */
-  readonly value: number;
-  /** What the value was held against. */
-  readonly threshold: number;
-  readonly passed: boolean;
-}
+export type Probe = ProbeOutcome;
 
 export interface LayerUtilization {
   readonly name: string;
@@ -72,7 +63,7 @@ export interface UtilizationSummary {
   readonly passes: number;
   /** 2·L·δ: what the whole search may cost by construction; cumulative mode only. */
   readonly guaranteedDrop?: number;
-  /** Measured layers whose search the budget of passes did not reach. */
+  /** Measured layers that the budget of passes ended before, or in the middle of: what was not found is left whole. */
   readonly notSearched: number;
 }
 

@@ -3,9 +3,10 @@
  * Subspaces of Learning in Neural Networks"). Knows networks only as lists of layers; runs none itself.
  */
 export { eigenbasis, isFiniteGram, type Compute, type Eigenbasis } from './eigenbasis';
-export { LayerProjections, type ErrorCertificate, type ProjectionFacts, type Side } from './layerProjections';
+export { LayerProjections, mean, type ErrorCertificate, type ProjectionFacts } from './layerProjections';
 export type { Factors } from './group';
 export { ledgerOf, flopsOf, type LayerLedger } from './ledger';
+export type { ProbeOutcome, Side } from './probe';
 export { rankOf, singularValuesOf } from './rank';
 export {
   passesBound,
@@ -13,7 +14,6 @@ export {
   searchDimensions,
   threshold,
   type ChosenDimensions,
-  type ProbeOutcome,
   type ProbeQuestion,
   type SearchHost,
   type SearchSettings,

@@ -3,8 +3,7 @@ import type { Compute, Eigenbasis } from './eigenbasis';
 import { GroupProjections, type Factors } from './group';
 import { concatenated } from './matrices';
 import { rankOf } from './rank';
-
-export type Side = 'input' | 'output';
+import type { Side } from './probe';
 
 /** What a layer's projections keep and cost. */
 export interface ProjectionFacts {

@@ -1,23 +1,10 @@
 import type { Evaluation } from '../network/network';
-import type { Side } from './layerProjections';
+import type { ProbeOutcome, Side } from './probe';
 
 /** A layer as the search sees it: how many dimensions there are to choose from. */
 export interface SearchedLayer {
   readonly inputs: number;
   readonly outputs: number;
-}
-
-/** One evaluation of the search. */
-export interface ProbeOutcome {
-  /** Order in which probes were made, from 0 over the whole search. */
-  readonly pass: number;
-  readonly side: Side;
-  readonly k: number;
-  /** Accuracy in %, or loss. */
-  readonly value: number;
-  /** What the value was held against. */
-  readonly threshold: number;
-  readonly passed: boolean;
 }
 
 /** What is tried next: the answer lies from `low` to `high`. */
