@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import type { ConversionChoices } from '../../webview/conversion/protocol';
 import { EngineClient, type EngineEvents } from './engineClient';
 import { engineProgram } from './engineProcess';
 import { registerCommands, sampleOf } from './commands';
@@ -14,6 +15,8 @@ export interface RankscopeTestApi {
   readonly auditState: (uri: vscode.Uri) => (AuditState & { readonly pageListens: boolean }) | undefined;
   /** State of a checkpoint's conversion panel. */
   readonly conversionState: (uri: vscode.Uri) => ConversionController['state'] | undefined;
+  /** The click on Convert in that panel. */
+  readonly convert: (uri: vscode.Uri, choices: ConversionChoices) => void;
   readonly enginePid: () => number | undefined;
   readonly sample: vscode.Uri;
 }
@@ -45,6 +48,9 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
         : { ...controller.state, pageListens: controller.pageListens };
     },
     conversionState: (uri) => conversions.of(uri)?.state,
+    convert: (uri, choices) => {
+      void conversions.of(uri)?.convert(choices);
+    },
     enginePid: () => engine.pid,
     sample: sampleOf(context.extensionUri),
   };

@@ -242,6 +242,18 @@ export class Workbench {
       .contentFrame();
   }
 
+  /** The same among several that are on show, by an element that it has; its frame, once it is there. */
+  panelWith(selector) {
+    return eventually(`a panel with ${selector}`, async () => {
+      for (const frame of this.page.frames()) {
+        const found = frame.locator(selector);
+        // A frame may go while it is looked at.
+        if (await found.isVisible().catch(() => false)) return frame;
+      }
+      return undefined;
+    });
+  }
+
   /** @param label as the list of themes has it, such as Dark Modern */
   async chooseTheme(label) {
     await this.runCommand('Preferences: Color Theme');

@@ -5,6 +5,7 @@ import type {
   Call,
   CallReply,
   ConversionCalls,
+  ConversionChoices,
   FromConversion,
   PageSineSpectrum,
   ToConversion,
@@ -24,6 +25,8 @@ export interface ConversionServices extends PanelServices {
 /** A conversion panel as far as it is; for tests. */
 export interface ConversionState extends ConversionFeedState {
   readonly preview?: ConversionPreview;
+  /** Why there is no preview. */
+  readonly previewFailure?: string;
 }
 
 /** One panel and the conversion it asks for. Lives as long as the panel. */
@@ -73,6 +76,7 @@ export class ConversionController {
     return {
       ...this.feed.state,
       ...(this.preview !== undefined && { preview: this.preview }),
+      ...(this.previewFailure !== undefined && { previewFailure: this.previewFailure }),
       pageListens: this.attached,
     };
   }
@@ -87,6 +91,12 @@ export class ConversionController {
     if (layer === undefined) return;
     this.layer = layer;
     this.postLayer();
+  }
+
+  /** Never rejects: failures are shown in the panel. */
+  async convert(choices: ConversionChoices): Promise<void> {
+    this.post({ type: 'started', choices });
+    await this.runner.start(choices);
   }
 
   private listen(): void {
@@ -110,8 +120,7 @@ export class ConversionController {
         this.attach();
         return;
       case 'convert':
-        this.post({ type: 'started', choices: message.choices });
-        await this.runner.start(message.choices);
+        await this.convert(message.choices);
         return;
       case 'cancel':
         this.runner.cancel();
