@@ -3,6 +3,8 @@ import * as vscode from 'vscode';
 import type { Conversions } from './conversion/conversions';
 import type { PanelServices } from './panel/page';
 import type { Panels } from './panels';
+import { chooseMeasured } from './measurement/chooseMeasured';
+import type { Utilizations } from './measurement/utilizations';
 import { chooseBackend, chosenBackend } from './settings';
 
 /** What the palette takes for a checkpoint without asking; the Explorer's menu in package.json names the same. */
@@ -15,11 +17,13 @@ const MAX_OPENED = 20;
 export function registerCommands(
   panels: Panels,
   conversions: Conversions,
+  utilizations: Utilizations,
   services: PanelServices,
 ): vscode.Disposable {
   const commands: Readonly<Record<string, (...given: unknown[]) => unknown>> = {
     'rankscope.audit': (given, selected) => auditCommand(given, selected, panels, services),
     'rankscope.convert': (given, selected) => convertCommand(given, selected, panels, conversions, services),
+    'rankscope.utilize': (given) => utilizeCommand(given, panels, utilizations, services),
     'rankscope.openSample': () => panels.openFile(sampleOf(services.extensionUri)),
     'rankscope.selectBackend': () => selectBackend(services),
     'rankscope.showLog': () => {
@@ -60,6 +64,26 @@ async function convertCommand(
   await forEachResource(uris, services, (uri) => conversions.open(uri));
 }
 
+/** @param given a recipe, a model or a checkpoint; from the palette, what is in front. */
+async function utilizeCommand(
+  given: unknown,
+  panels: Panels,
+  utilizations: Utilizations,
+  services: PanelServices,
+): Promise<void> {
+  const resource = given instanceof vscode.Uri ? given : (panels.active ?? activeFile());
+  const act = async (): Promise<void> => {
+    const measured = await chooseMeasured(resource);
+    if (measured !== undefined) utilizations.open(measured);
+  };
+  await telling(services, act);
+}
+
+/** The file in the active text editor. */
+function activeFile(): vscode.Uri | undefined {
+  return vscode.window.activeTextEditor?.document.uri;
+}
+
 /** @param given the resource clicked in the Explorer, with all that are selected; undefined from the palette. */
 function givenResources(given: unknown, selected: unknown): readonly vscode.Uri[] | undefined {
   const several = Array.isArray(selected) ? selected.filter((uri) => uri instanceof vscode.Uri) : [];
@@ -73,14 +97,17 @@ async function forEachResource(
   services: PanelServices,
   act: (uri: vscode.Uri) => Promise<void>,
 ): Promise<void> {
-  for (const uri of uris.slice(0, MAX_OPENED)) {
-    try {
-      await act(uri);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      services.log.warn(reason);
-      void vscode.window.showErrorMessage(vscode.l10n.t('Rankscope: {0}', reason));
-    }
+  for (const uri of uris.slice(0, MAX_OPENED)) await telling(services, () => act(uri));
+}
+
+/** A failure is told to the person and to the log. */
+async function telling(services: PanelServices, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    services.log.warn(reason);
+    void vscode.window.showErrorMessage(vscode.l10n.t('Rankscope: {0}', reason));
   }
 }
 

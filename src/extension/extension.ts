@@ -8,6 +8,9 @@ import type { ConversionController } from './conversion/conversionController';
 import type { AuditState } from './panel/auditFeed';
 import { Panels } from './panels';
 import { StatusBar } from './statusBar';
+import { RECIPES, RecipeLens } from './measurement/recipeLens';
+import type { UtilizationController } from './measurement/utilizationController';
+import { Utilizations } from './measurement/utilizations';
 
 /** For this extension's own tests; not an interface for other extensions, and changed without notice. */
 export interface RankscopeTestApi {
@@ -17,6 +20,8 @@ export interface RankscopeTestApi {
   readonly conversionState: (uri: vscode.Uri) => ConversionController['state'] | undefined;
   /** The click on Convert in that panel. */
   readonly convert: (uri: vscode.Uri, choices: ConversionChoices) => void;
+  /** State of a recipe's or model's measurement panel. */
+  readonly utilizationState: (uri: vscode.Uri) => UtilizationController['state'] | undefined;
   readonly enginePid: () => number | undefined;
   readonly sample: vscode.Uri;
 }
@@ -27,7 +32,9 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
   const engine = new EngineClient(engineProgram(engineFile), engineEvents(log));
   const status = new StatusBar();
   const services = { engine, status, log, extensionUri: context.extensionUri };
-  const conversions = new Conversions({ ...services, openAudit: (uri) => panels.openFile(uri) });
+  const openAudit = (uri: vscode.Uri): Promise<void> => panels.openFile(uri);
+  const conversions = new Conversions({ ...services, openAudit });
+  const utilizations = new Utilizations({ ...services, openAudit }, context.workspaceState);
   const panels = new Panels({
     ...services,
     openConversion: (uri, layer) => {
@@ -35,9 +42,13 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
         log.error(error instanceof Error ? error : String(error));
       });
     },
+    measure: (uri) => {
+      void vscode.commands.executeCommand('rankscope.utilize', uri);
+    },
   });
-  const commands = registerCommands(panels, conversions, services);
-  context.subscriptions.push(log, engine, status, panels, conversions, commands);
+  const commands = registerCommands(panels, conversions, utilizations, services);
+  const lenses = vscode.languages.registerCodeLensProvider(RECIPES, new RecipeLens());
+  context.subscriptions.push(log, engine, status, panels, conversions, utilizations, commands, lenses);
   // Whatever activated the extension needs the engine next.
   engine.warm();
   return {
@@ -51,6 +62,7 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
     convert: (uri, choices) => {
       void conversions.of(uri)?.convert(choices);
     },
+    utilizationState: (uri) => utilizations.of(uri)?.state,
     enginePid: () => engine.pid,
     sample: sampleOf(context.extensionUri),
   };

@@ -26,3 +26,9 @@ export function chosenBackend(): string {
 export async function chooseBackend(name: string): Promise<void> {
   await settings().update('backend', name, vscode.ConfigurationTarget.Global);
 }
+
+/** The interpreter that the settings name for recipes; undefined when they leave it open. */
+export function pythonSetting(resource: vscode.Uri): string | undefined {
+  const path = vscode.workspace.getConfiguration('rankscope', resource).get<string>('python', '').trim();
+  return path === '' ? undefined : path;
+}

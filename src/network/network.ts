@@ -1,4 +1,4 @@
-import type { OnFraction } from '../compute';
+import type { OnFraction } from '../compute/backend';
 
 /** A linear or convolution layer of a network that runs. */
 export interface NetworkLayer {

@@ -2,6 +2,7 @@ import type { NetworkLayer } from '../network/network';
 import type { Compute, Eigenbasis } from './eigenbasis';
 import { GroupProjections, type Factors } from './group';
 import { concatenated } from './matrices';
+import type { Side } from './probe';
 import { rankOf } from './rank';
 import type { Side } from './probe';
 

@@ -123,11 +123,27 @@ export class LayerFeed<Opened, Layer, Ending extends Message, Message> {
     this.schedule();
   }
 
+  /** What this kind of job tells beside its layers, not yet sent; each round asks. */
+  protected more(): readonly Message[] {
+    return [];
+  }
+
+  /** A page that knows nothing listens: `more` shall give all of it again. */
+  protected sendMoreAgain(): void {
+    // Most jobs have nothing more.
+  }
+
+  /** A new job began. */
+  protected forgetMore(): void {
+    // Most jobs have nothing more.
+  }
+
   private reset(): void {
     this.opened = undefined;
     this.layers.clear();
     this.progress = undefined;
     this.ending = undefined;
+    this.forgetMore();
     this.sendAgain();
   }
 
@@ -137,9 +153,10 @@ export class LayerFeed<Opened, Layer, Ending extends Message, Message> {
     this.unsentProgress = this.progress !== undefined;
     this.unsentEnding = this.ending !== undefined;
     this.sentNotices = 0;
+    this.sendMoreAgain();
   }
 
-  private schedule(pauseMs = this.lastRound + this.timing.roundMs - performance.now()): void {
+  protected schedule(pauseMs = this.lastRound + this.timing.roundMs - performance.now()): void {
     if (!this.attached || this.timer !== undefined) return;
     this.timer = setTimeout(
       () => {
@@ -163,6 +180,7 @@ export class LayerFeed<Opened, Layer, Ending extends Message, Message> {
       this.schedule(this.timing.pauseMs);
       return;
     }
+    if (this.opened !== undefined) for (const message of this.more()) this.post(message);
     if (this.progress !== undefined && this.unsentProgress) {
       this.unsentProgress = false;
       this.post(words.progress(this.progress));

@@ -10,9 +10,10 @@ import { fillPage, type PanelServices } from './page';
 import { ResourceWatcher } from './resourceWatcher';
 import { pythonSnippet } from './snippet';
 
-/** An audit panel also opens the conversion panel of its checkpoint. */
+/** An audit panel also opens the other panels of its checkpoint. */
 export interface AuditPanelServices extends PanelServices {
   readonly openConversion: (resource: vscode.Uri, layer?: string) => void;
+  readonly measure: (resource: vscode.Uri) => void;
 }
 
 type Export = Extract<FromPanel, { type: 'export' }>;
@@ -140,6 +141,9 @@ export class PanelController {
         return;
       case 'convert':
         this.services.openConversion(this.resource, message.layer);
+        return;
+      case 'measure':
+        this.services.measure(this.resource);
         return;
       case 'openLog':
         this.services.log.show();
