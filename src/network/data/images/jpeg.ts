@@ -45,6 +45,8 @@ export class JpegDecoder {
         error,
       );
     }
+    // The decoder fills what is missing with grey.
+    if (/premature end/i.test(this.complaint)) throw fail('malformed', 'a JPEG that is cut off');
     if (decoded?.width !== width || decoded.height !== height)
       throw fail('malformed', 'a JPEG whose header and pixels differ');
     return { width, height, channels, values: withoutAlpha(decoded.data, width * height, channels) };
