@@ -66,3 +66,17 @@ export class ProgressMeter {
     };
   }
 }
+
+/** A bar on a screen shows no more reports than this; every one costs the host a message. */
+const PROGRESS_EVERY_MS = 50;
+
+/** Passes on the first report, then one every so often, and always the one that ends the job. */
+export function throttled(report: (progress: Progress) => void): (progress: Progress) => void {
+  let last = -Infinity;
+  return (progress) => {
+    const now = performance.now();
+    if (now - last < PROGRESS_EVERY_MS && progress.done < progress.total) return;
+    last = now;
+    report(progress);
+  };
+}

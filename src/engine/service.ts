@@ -4,13 +4,11 @@ import { audit } from './audit';
 import { BackendPool } from './backendPool';
 import { clearCache, openCache } from './cache';
 import type { EngineEnd } from './connection';
+import { ConversionService } from './conversionService';
 import type { AuditDocument, LayerAudit } from './document';
-import type { Progress } from './progress';
+import { throttled } from './progress';
 import type { AuditParams, JobId, ReportParams } from './protocol';
 import { writeReport } from './report';
-
-/** A bar on a screen shows no more reports than this; every one costs the host a message. */
-const PROGRESS_EVERY_MS = 50;
 
 /**
  * The engine's side of the protocol: jobs run at the same time and share one backend. Keeps the document of each
@@ -21,6 +19,7 @@ export class EngineService {
   private readonly documents = new Map<JobId, AuditDocument>();
 
   constructor(private readonly host: EngineEnd) {
+    new ConversionService(host, this.backends, this.log.bind(this));
     host.serve('audit', async (params, signal) => withoutSpectra(await this.audit(params, signal)));
     host.serve('report', async (params, signal) => {
       await this.report(params, signal);
@@ -97,15 +96,4 @@ export class EngineService {
 function withoutSpectra(document: AuditDocument): AuditDocument {
   const layers = document.layers.map(({ singularValues: _, ...layer }) => layer);
   return { ...document, layers };
-}
-
-/** Passes on the first report, then one every so often, and always the one that ends the job. */
-function throttled(report: (progress: Progress) => void): (progress: Progress) => void {
-  let last = -Infinity;
-  return (progress) => {
-    const now = performance.now();
-    if (now - last < PROGRESS_EVERY_MS && progress.done < progress.total) return;
-    last = now;
-    report(progress);
-  };
 }
