@@ -7,7 +7,6 @@ export { LayerProjections, mean, type ErrorCertificate, type ProjectionFacts } f
 export type { Factors } from './group';
 export { ledgerOf, flopsOf, type LayerLedger } from './ledger';
 export type { ProbeOutcome, Side } from './probe';
-export type { ProbeOutcome, Side } from './probe';
 export { rankOf, singularValuesOf } from './rank';
 export {
   passesBound,

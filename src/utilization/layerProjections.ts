@@ -4,7 +4,6 @@ import { GroupProjections, type Factors } from './group';
 import { concatenated } from './matrices';
 import type { Side } from './probe';
 import { rankOf } from './rank';
-import type { Side } from './probe';
 
 /** What a layer's projections keep and cost. */
 export interface ProjectionFacts {
