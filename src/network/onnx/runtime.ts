@@ -6,6 +6,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import type { Env, InferenceSession, InferenceSessionFactory, TensorConstructor } from 'onnxruntime-common';
+import { countOf } from '../../checkpoint/wording';
 import { probeModel } from './probeModel';
 
 /** What `onnxruntime-node` and `onnxruntime-web` export alike. */
@@ -33,31 +34,43 @@ const EMBEDDED = { script: 'ort-wasm-simd-threaded.mjs', binary: 'ort-wasm-simd-
 
 const onDisk = createRequire(__filename);
 
-let chosen: Promise<Omit<OnnxRuntime, 'load' | 'title'> & { readonly module: OnnxRuntimeModule }> | undefined;
+interface Choice {
+  readonly kind: OnnxRuntime['kind'];
+  readonly notes: readonly string[];
+  readonly module: OnnxRuntimeModule;
+}
+
+const choices = new Map<string, Promise<Choice>>();
 
 /**
  * The native build of ONNX Runtime where it is installed and works, else the embedded WebAssembly one.
- * `RANKSCOPE_ONNX=wasm` asks for the embedded one, for tests and bug reports.
  *
  * @param threads of one run.
+ * @param asked `wasm` for the embedded one, or the folder of an `onnxruntime-node` to use; empty: found by itself.
  */
-export async function loadOnnxRuntime(threads: number): Promise<OnnxRuntime> {
-  chosen ??= choose(threads);
-  const { module, ...runtime } = await chosen;
-  const version = module.env.versions.common;
+export async function loadOnnxRuntime(
+  threads: number,
+  asked = process.env.RANKSCOPE_ONNX ?? '',
+): Promise<OnnxRuntime> {
+  const choice = choices.get(asked) ?? choose(threads, asked);
+  choices.set(asked, choice);
+  const { kind, notes, module } = await choice;
   // The embedded build's threads are set once, before its first use.
-  const used = runtime.kind === 'wasm' ? (module.env.wasm.numThreads ?? 1) : threads;
+  const used = kind === 'wasm' ? (module.env.wasm.numThreads ?? 1) : threads;
   const options: InferenceSession.SessionOptions = {
-    executionProviders: [runtime.kind === 'wasm' ? 'wasm' : 'cpu'],
+    executionProviders: [kind === 'wasm' ? 'wasm' : 'cpu'],
     intraOpNumThreads: used,
     // Errors come as exceptions; warnings about unusual models would go to the terminal.
     logSeverityLevel: 4,
     // Threads that wait for work by turning in circles take the time of those that sum the Grams.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   };
+  const build = kind === 'wasm' ? 'WebAssembly' : 'native';
   return {
-    ...runtime,
-    title: `ONNX Runtime ${version} (${runtime.kind === 'wasm' ? 'WebAssembly' : 'native'}, ${used} ${used === 1 ? 'thread' : 'threads'})`,
+    kind,
+    title: `ONNX Runtime ${module.env.versions.common} (${build}, ${countOf(used, 'thread')})`,
+    notes,
+    Tensor: module.Tensor,
     async load(model) {
       try {
         return await module.InferenceSession.create(model, options);
@@ -68,30 +81,32 @@ export async function loadOnnxRuntime(threads: number): Promise<OnnxRuntime> {
   };
 }
 
-async function choose(
-  threads: number,
-): Promise<Omit<OnnxRuntime, 'load' | 'title'> & { readonly module: OnnxRuntimeModule }> {
-  const native = await loadNative();
-  if (typeof native !== 'string') return { kind: 'native', notes: [], Tensor: native.Tensor, module: native };
-  const module = loadEmbedded(threads);
-  return { kind: 'wasm', notes: native === '' ? [] : [native], Tensor: module.Tensor, module };
+async function choose(threads: number, asked: string): Promise<Choice> {
+  const native = asked === 'wasm' ? undefined : await loadNative(asked);
+  if (native !== undefined && 'module' in native) return { kind: 'native', notes: [], module: native.module };
+  const reason = native === undefined ? [] : [native.reason];
+  return { kind: 'wasm', notes: reason, module: loadEmbedded(threads) };
 }
 
 /** The module, or why it is not used. A child process loads it first: a library that crashes takes only that. */
-async function loadNative(): Promise<OnnxRuntimeModule | string> {
-  if (process.env.RANKSCOPE_ONNX === 'wasm') return '';
+async function loadNative(
+  asked: string,
+): Promise<{ readonly module: OnnxRuntimeModule } | { readonly reason: string }> {
+  const instead = 'the embedded WebAssembly build of ONNX Runtime runs, which is several times slower';
   let file: string;
   try {
-    file = onDisk.resolve('onnxruntime-node');
+    file = onDisk.resolve(asked === '' ? 'onnxruntime-node' : path.resolve(asked));
   } catch {
-    return 'onnxruntime-node is not installed: the embedded WebAssembly build of ONNX Runtime runs, which is slower.';
+    const missing =
+      asked === '' ? 'onnxruntime-node is not installed' : `there is no onnxruntime-node in ${asked}`;
+    return { reason: `${missing}: ${instead}.` };
   }
   try {
     await probeNative(file);
     // The package's own types are not there where the optional package is not; both builds share this interface.
-    return onDisk(file) as OnnxRuntimeModule;
+    return { module: onDisk(file) as OnnxRuntimeModule };
   } catch (error) {
-    return `onnxruntime-node does not work here (${oneLine(error)}): the embedded WebAssembly build of ONNX Runtime runs, which is slower.`;
+    return { reason: `onnxruntime-node does not work here (${oneLine(error)}): ${instead}.` };
   }
 }
 
