@@ -104,8 +104,8 @@ function outByIn(
   factor: number,
   isSwapped: boolean,
 ): { readonly U: Float32Array; readonly V: Float32Array } {
-  const scaled = [U, V].map((values) => values.map((x) => x * factor)) as [Float32Array, Float32Array];
-  return isSwapped ? { U: scaled[1], V: scaled[0] } : { U: scaled[0], V: scaled[1] };
+  const scaled = (values: Float32Array): Float32Array => values.map((x) => x * factor);
+  return isSwapped ? { U: scaled(V), V: scaled(U) } : { U: scaled(U), V: scaled(V) };
 }
 
 function fitting<T>(

@@ -121,16 +121,13 @@ export class SineDescent {
     return { point: this.point(amplitude.value), steps: step };
   }
 
-  /** Objective and gradient at a point: the sums over all elements, and arrays without padding. */
+  /** Objective, its derivative by log a, and its gradient at a point. */
   gradient(at: SinePoint): { readonly objective: number; readonly slope: number } & Factors {
     this.begin(at, 1);
     const sums = this.evaluate(at.amplitude);
-    return {
-      ...sums,
-      rank: this.rank,
-      U: this.unpadded(this.U, 'gradient'),
-      V: this.unpadded(this.V, 'gradient'),
-    };
+    const gradientOf = (parameters: Parameters): Float32Array =>
+      this.unpadded(parameters, 'gradient').map((x) => x * at.amplitude);
+    return { ...sums, rank: this.rank, U: gradientOf(this.U), V: gradientOf(this.V) };
   }
 
   private begin({ U, V }: SinePoint, seed: number): void {
@@ -140,7 +137,10 @@ export class SineDescent {
     this.instance.int32(this.random, 1)[0] = Math.imul(seed, 0x9e3779b1) | 1;
   }
 
-  /** ½‖R‖² of R = a·sin(U·Vᵀ) − W (in the norm of the inputs), its derivative by log a, gradients in memory. */
+  /**
+   * ½‖R‖² of R = a·sin(U·Vᵀ) − W (in the norm of the inputs) and its derivative by log a. Gradients stay in memory,
+   * divided by a, which Adam does not see.
+   */
   private evaluate(amplitude: number): { objective: number; slope: number } {
     const { W, U, V, ld, rank, instance } = this;
     const { kernels } = instance;

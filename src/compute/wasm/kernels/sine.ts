@@ -1,4 +1,4 @@
-// One evaluation of ½‖a·sin(U·Vᵀ) − W‖² and its gradient, tile by tile: the phases of a tile, their sines and cosines,
+// One evaluation of ½‖a·sin(U·Vᵀ) − W‖² and its gradient, divided by a, tile by tile: the phases of a tile, their sines and cosines,
 // the residual and both products with it happen while the tile is in the cache, so that no m × n intermediate is
 // written. With an input Gram matrix G the norm is that of (a·sin(U·Vᵀ) − W)·G^{1/2}, and a block of whole rows is
 // kept instead of a tile.
