@@ -92,9 +92,9 @@ function withData(network: RunnableNetwork, data: NetworkData): RunnableNetwork 
 
 /** Undefined when the model does not declare its axes: samples stay as the file lays them out. */
 async function onnxInput(model: string): Promise<NetworkInput | undefined> {
-  const { sample } = await readOnnxInput(model);
+  const { sample, layout } = await readOnnxInput(model);
   if (sample === undefined) return undefined;
-  return { shape: sample.map((size) => (typeof size === 'number' ? size : undefined)), layout: 'chw' };
+  return { shape: sample.map((size) => (typeof size === 'number' ? size : undefined)), layout };
 }
 
 async function openPython(

@@ -1,18 +1,22 @@
 /** Networks in ONNX files that the tests write themselves, against plain arithmetic. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import type { NetworkData } from '../../src/network/data/dataset';
 import { writeSafetensors } from '../../src/checkpoint/write/safetensors';
 import {
   type GraphSpec,
   type NodeSpec,
+  bytes,
   floats,
   graph,
   int64s,
+  integer,
+  message,
   model,
   tensor,
   value,
-  bytes,
 } from '../fixtures/onnxModel';
 import { uniform } from './matrices';
 import {
@@ -233,6 +237,58 @@ describe('a network in ONNX', () => {
     const [, linear] = await allGrams(network);
     assert.equal(linear?.vectors, 7);
     assert.ok(difference(linear.gram, gramOf(hidden(convolution.weight), 64)) < 1e-6);
+  });
+
+  test('may have its activation fused into the convolution', async (t) => {
+    const { spec, values, convolution, dense, predict, hidden } = smallNetwork();
+    const [conv, , ...rest] = spec.nodes;
+    assert.ok(conv);
+    const fused: NodeSpec = {
+      ...conv,
+      op: 'FusedConv',
+      domain: 'com.microsoft',
+      out: ['b'],
+      with: { ...conv.with, activation: { text: 'Relu' } },
+    };
+    const labels = Int32Array.from(predict(convolution.weight, dense));
+    const network = await openNetwork(
+      t,
+      temporaryFile(t, 'net.onnx', model({ ...spec, nodes: [fused, ...rest] })),
+      both(dataset(values, [4, 6, 5], labels), 3),
+    );
+    assert.deepEqual(
+      network.layers.map(({ name, shape, groups }) => [name, shape, groups]),
+      [
+        ['conv.weight', [2, 12], 2],
+        ['dense.weight', [3, 64], 1],
+      ],
+    );
+    const [, linear] = await allGrams(network);
+    assert.ok(difference(linear?.gram ?? [], gramOf(hidden(convolution.weight), 64)) < 1e-6);
+    const other = random(48, 11);
+    const change = { layer: 0, weight: Float64Array.from(other) };
+    assert.equal((await network.evaluate(change, signal)).value, accuracy(predict(other, dense), labels));
+  });
+
+  test('may keep its weights in a file beside it', async (t) => {
+    const { spec, values, convolution, dense, predict } = smallNetwork();
+    const labels = Int32Array.from(predict(convolution.weight, dense));
+    const [kernel, ...others] = spec.initializers ?? [];
+    assert.ok(kernel);
+    const entries = { location: 'net.weights', offset: '4' };
+    const outside = tensor(
+      'conv.weight',
+      [4, 2, 3, 2],
+      1,
+      ...Object.entries(entries).map(([key, text]) => message(13, bytes(1, key), bytes(2, text))),
+      integer(14, 1),
+    );
+    const file = temporaryFile(t, 'net.onnx', model({ ...spec, initializers: [outside, ...others] }));
+    const data = Buffer.from(Float32Array.of(0, ...convolution.weight).buffer);
+    writeFileSync(path.join(path.dirname(file), 'net.weights'), data);
+    const network = await openNetwork(t, file, both(dataset(values, [4, 6, 5], labels), 3));
+    assert.deepEqual([...(await network.weight(0, signal))], convolution.weight);
+    assert.equal((await network.evaluate(undefined, signal)).value, 100);
   });
 
   test('takes the names of a checkpoint that holds the same values', async (t) => {

@@ -18,6 +18,8 @@ export interface NetworkInput {
   readonly sample: readonly OnnxDimension[] | undefined;
   /** Samples of one run, where the model says how many it takes. */
   readonly fixedBatch: number | undefined;
+  /** Order of a picture's axes: networks made by TensorFlow begin by bringing channels to the front. */
+  readonly layout: 'chw' | 'hwc';
 }
 
 /**
@@ -30,7 +32,8 @@ export async function readOnnxInput(path: string): Promise<NetworkInput> {
 }
 
 /** @throws Error when it is not exactly one tensor of numbers. */
-export function networkInput({ inputs, model }: GraphIndex): NetworkInput {
+export function networkInput(graph: GraphIndex): NetworkInput {
+  const { inputs, model } = graph;
   const [only, ...others] = inputs;
   const file = printable(model.path);
   if (only === undefined) throw new Error(`${file}: the network has no input to feed`);
@@ -40,10 +43,10 @@ export function networkInput({ inputs, model }: GraphIndex): NetworkInput {
       `${file}: the network has ${inputs.length} inputs (${names}), and data feeds one: export it with the others as constants, or measure it through Python (a recipe of kind "python")`,
     );
   }
-  return describeInput(only, file);
+  return { ...describeInput(only, file), layout: layoutOf(graph, only.name) };
 }
 
-function describeInput({ name, elementType, shape }: OnnxValue, file: string): NetworkInput {
+function describeInput({ name, elementType, shape }: OnnxValue, file: string): Omit<NetworkInput, 'layout'> {
   if (elementType === undefined || tensorType(elementType) === undefined)
     throw new Error(`${file}: the network's input "${printable(name)}" is no tensor of numbers`);
   if (shape?.length === 0)
@@ -55,6 +58,16 @@ function describeInput({ name, elementType, shape }: OnnxValue, file: string): N
     sample: shape === undefined ? undefined : sample,
     fixedBatch: typeof batch === 'number' ? batch : undefined,
   };
+}
+
+function layoutOf(graph: GraphIndex, name: string): NetworkInput['layout'] {
+  const readers = graph.readersOf(name).map((index) => graph.nodes[index]);
+  const isTurned = readers.some(
+    (node) =>
+      node?.operator === 'Transpose' &&
+      String(node.attributes.get('perm')?.integers) === String([0, 3, 1, 2]),
+  );
+  return isTurned ? 'hwc' : 'chw';
 }
 
 type InputType = 'float32' | 'float64' | 'float16' | 'int64' | 'int32' | 'uint8' | 'int8';
