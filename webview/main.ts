@@ -2,6 +2,8 @@
 import { Connection } from './connection';
 import { ConversionPage } from './conversion/page';
 import type { FromConversion, ToConversion } from './conversion/protocol';
+import { MeasurementPage } from './measurement/page';
+import type { FromUtilization, ToUtilization } from './measurement/protocol';
 import { Panel } from './panel';
 import type { FromPanel, PageKind, ToPanel } from './protocol';
 import { registerControls } from './toolkit';
@@ -21,6 +23,13 @@ const PAGES: Readonly<Record<PageKind, () => void>> = {
     registerControls();
     new ConversionPage(connection).mount(document.body);
   },
+  utilization: () => {
+    const connection = new Connection<FromUtilization, ToUtilization>();
+    connection.send({ type: 'ready' });
+    registerControls();
+    new MeasurementPage(connection).mount(document.body);
+  },
 };
 
-PAGES[document.body.dataset.page === 'conversion' ? 'conversion' : 'audit']();
+const { page } = document.body.dataset;
+PAGES[page === 'conversion' || page === 'utilization' ? page : 'audit']();

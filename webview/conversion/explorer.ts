@@ -138,23 +138,25 @@ export class Explorer {
   private answered(settings: ExplorerSettings, spectrum: PageSineSpectrum): void {
     const { layer } = this;
     if (layer?.name !== settings.layer) return;
-    const fresh = this.scales === undefined;
-    if (fresh) this.begin(layer, entryDeviation(spectrum.original, layer.shape));
+    const isElsewhere = this.scales === undefined && this.begin(layer, spectrum);
     // A first ω that was only to tell how large the entries are shows nothing.
-    if (!fresh || this.fittedGain !== undefined) this.answer = { settings, spectrum };
+    if (!isElsewhere) this.answer = { settings, spectrum };
     this.changed();
   }
 
-  private begin(layer: ConvertibleLayer, deviation: number): void {
+  /** Sets the sliders' ends, now that the layer's entries are known. @returns whether ω moved with that. */
+  private begin(layer: ConvertibleLayer, { original }: PageSineSpectrum): boolean {
+    const deviation = entryDeviation(original, layer.shape);
     if (!(deviation > 0)) {
       this.failure = 'Every entry of this layer is zero: there is nothing to explore.';
-      return;
+      return false;
     }
     const angles = angleScale(deviation);
     this.scales = { omega: angles, rank: wholeScale(1, Math.min(...layer.shape)), gain: angles };
-    if (this.fittedGain !== undefined) return;
-    const angle = firstAngle(deviation, undefined);
+    const angle = firstAngle(deviation, this.fittedGain);
+    if (angle === this.settings?.omega) return false;
     this.change({ omega: angle, gain: angle });
+    return true;
   }
 
   private remember(): void {

@@ -1,6 +1,6 @@
 /** The columns of the conversion's table: what each means, how it sorts and how it reads. */
 import { printable } from '../../model/names';
-import { count, percent } from '../../model/numbers';
+import { count, percent, significant } from '../../model/numbers';
 import type { PageLayer } from '../protocol';
 import type { PlannedLayer } from './plan';
 
@@ -81,7 +81,13 @@ export function errorRatio(row: Row): number | undefined {
 
 /** Four decimals: errors of two methods on one layer often differ in the third. */
 export function errorText(value: number): string {
+  if (value >= 10) return significant(value);
   return value > 0 && value < 5e-5 ? value.toExponential(1) : value.toFixed(4);
+}
+
+/** Three decimals, where a difference of two methods shows. */
+export function ratioText(value: number): string {
+  return value < 100 ? value.toFixed(3) : significant(value);
 }
 
 function shown<T>(value: T | undefined, text: (value: T) => string): string | undefined {
@@ -146,7 +152,7 @@ export const COLUMNS: readonly Column[] = [
     ...{ id: 'ratio', title: 'Ratio', align: 'end', width: 60, priority: 4 },
     description: 'Sine’s error ÷ truncated SVD’s: below 1, sine is closer with the same parameters',
     value: errorRatio,
-    text: (row) => measured(row, errorRatio(row), (value) => value.toFixed(3)),
+    text: (row) => measured(row, errorRatio(row), ratioText),
   },
   {
     ...{ id: 'before', title: 'Before', description: 'Parameters of the layer', align: 'end' },

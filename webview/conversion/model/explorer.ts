@@ -29,12 +29,17 @@ export function angleScale(deviation: number): SliderScale {
   return logScale(round(LEAST_ANGLE / deviation), round(MOST_ANGLE / deviation));
 }
 
+/** A conversion's angles beyond these are near the linear limit, or past it: nothing to begin with. */
+const TELLING_ANGLES = [0.1, 10] as const;
+
 /**
  * Where to begin: ω = g, so that small entries stay what they are.
  * @param gain of the layer's conversion, where there was one.
  */
 export function firstAngle(deviation: number, gain: number | undefined): number {
-  return round(gain ?? FIRST_ANGLE / deviation);
+  const angle = (gain ?? 0) * deviation;
+  const [least, most] = TELLING_ANGLES;
+  return round(gain !== undefined && angle >= least && angle <= most ? gain : FIRST_ANGLE / deviation);
 }
 
 function round(value: number): number {

@@ -1,5 +1,5 @@
 /** The ω explorer: sliders for ω, k and g, the spectrum they make, and what Proposition 1 says of it. */
-import { count, percent, significant } from '../../model/numbers';
+import { count, significant } from '../../model/numbers';
 import type { Theme } from '../../theme';
 import { button, statefulButton } from '../../toolkit';
 import { element, setAttribute, setText } from '../../view/element';
@@ -8,7 +8,7 @@ import { nameText, nameTitle } from '../../view/nameText';
 import type { Explored } from '../explorer';
 import { rangeEnd } from '../model/sliderScale';
 import type { ViewState } from '../model/viewState';
-import { errorText } from '../model/columns';
+import { errorText, ratioText } from '../model/columns';
 import type { PageSineSpectrum } from '../protocol';
 import { Readouts } from './readouts';
 import { SliderField } from './sliderField';
@@ -189,9 +189,9 @@ function readings(
     ['Error', errorText(relativeError), '‖W − Ŵ‖ ÷ ‖W‖, before any fitting'],
     ['Error of U·Vᵀ', errorText(svdRelativeError), 'Truncated SVD at the same k'],
     [
-      'Against U·Vᵀ',
-      svdRelativeError > 0 ? percent(relativeError / svdRelativeError) : '–',
-      'Below 100 %, the sine is closer with the same parameters',
+      'Error, sine ÷ U·Vᵀ',
+      svdRelativeError > 0 ? ratioText(relativeError / svdRelativeError) : '–',
+      'Below 1, the sine is closer with the same parameters',
     ],
   ];
 }

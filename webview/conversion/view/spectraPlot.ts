@@ -78,8 +78,8 @@ export class SpectraPlot extends PlotView<'line', { readonly x: number; readonly
   }
 
   private renderChart({ spectra, scale, theme }: SpectraState): void {
-    const top = this.top();
-    const curves = spectra.map((spectrum) => relativeCurve(spectrum, top, scale));
+    const original = spectra.at(-1)?.values ?? new Float64Array();
+    const curves = spectra.map((spectrum) => relativeCurve(spectrum, original, scale));
     const styles = spectra.map(({ style }) => style);
     const config = spectrumConfig(curves, { view: 'values', scale }, theme, this.overlay, styles);
     if (this.chart === undefined) {
