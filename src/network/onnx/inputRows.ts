@@ -2,8 +2,11 @@
 import { rowMajorStrides } from '../../checkpoint/layout';
 import { type ConvolutionWalk, convolutionSizes } from './convolution';
 
-/** Rows handed on at once: enough work to be worth a message to another thread, little beside everything else. */
-const CHUNK_BYTES = 16 << 20;
+/**
+ * Bytes of rows handed on at once. The least is worth a message to another thread and still lies in its cache when it is
+ * read there; n rows and more make up for the n × n sums that travel with them; the most is little beside everything else.
+ */
+const CHUNK_BYTES = { least: 1 << 20, most: 16 << 20 } as const;
 
 /** Where a layer finds its input vectors in the tensor it reads. */
 export type InputVectors =
@@ -65,7 +68,8 @@ export function* inputRows(
 }
 
 function rowsPerChunk(n: number): number {
-  return Math.max(1, Math.floor(CHUNK_BYTES / (4 * n)));
+  const bytes = Math.min(CHUNK_BYTES.most, Math.max(CHUNK_BYTES.least, 4 * n * n));
+  return Math.max(1, Math.floor(bytes / (4 * n)));
 }
 
 function* slices(data: Float32Array, n: number, count: number): Generator<RowChunk> {
@@ -113,10 +117,12 @@ function* patches(
     let done = 0;
     for (let sample = 0; sample < samples; sample++) {
       pad(data.subarray(sample * perSample, (sample + 1) * perSample), sizes, image);
-      for (const position of positions) {
-        gather(image, base + position, table, rows, filled * n);
-        filled++;
-        done++;
+      for (let position = 0; position < positions.length;) {
+        const end = Math.min(positions.length, position + rows.length / n - filled);
+        gather(image, base, positions.subarray(position, end), table, rows, filled * n);
+        filled += end - position;
+        done += end - position;
+        position = end;
         if (filled * n < rows.length) continue;
         yield { group, rows };
         rows = new Float32Array(Math.min(step, total - done) * n);
@@ -126,8 +132,20 @@ function* patches(
   }
 }
 
-function gather(image: Float32Array, base: number, table: Int32Array, rows: Float32Array, at: number): void {
-  for (let j = 0; j < table.length; j++) rows[at + j] = image[base + (table[j] ?? 0)] ?? 0;
+/** Patches at some positions of the padded image. A plain function: generators are compiled late. */
+function gather(
+  image: Float32Array,
+  base: number,
+  positions: Int32Array,
+  table: Int32Array,
+  rows: Float32Array,
+  at: number,
+): void {
+  let to = at;
+  for (let i = 0; i < positions.length; i++) {
+    const corner = base + (positions[i] ?? 0);
+    for (let j = 0; j < table.length; j++) rows[to++] = image[corner + (table[j] ?? 0)] ?? 0;
+  }
 }
 
 /** Offsets, in an array of sizes `within`, of a grid with steps, in row-major order. */
