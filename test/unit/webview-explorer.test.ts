@@ -12,7 +12,7 @@ import {
   type ExplorerSettings,
 } from '../../webview/conversion/model/explorer';
 import { Latest } from '../../webview/conversion/model/latest';
-import { relativeCurve } from '../../webview/conversion/model/spectra';
+import { axisFloor, relativeCurve } from '../../webview/conversion/model/spectra';
 import type { PageSineSpectrum } from '../../webview/conversion/protocol';
 import { uniform } from './matrices';
 
@@ -88,17 +88,24 @@ describe('the size of entries', () => {
 
 describe('curves of one layer', () => {
   test('are all over the largest value of the original', () => {
-    const curve = relativeCurve({ label: 'sine', values: Float64Array.of(8, 2) }, 4, 'linear');
+    const original = Float64Array.of(4, 1);
+    const curve = relativeCurve({ label: 'sine', values: Float64Array.of(8, 2) }, original, 'linear');
     assert.deepEqual(curve.points, [
       { x: 1, y: 2 },
       { x: 2, y: 0.5 },
     ]);
-    assert.deepEqual(
-      relativeCurve({ label: 'zero', values: Float64Array.of(0, 0) }, 0, 'linear').points.at(-1),
-      {
-        ...{ x: 2, y: 0 },
-      },
-    );
+    const zero = Float64Array.of(0, 0);
+    assert.deepEqual(relativeCurve({ label: 'zero', values: zero }, zero, 'linear').points.at(-1), {
+      ...{ x: 2, y: 0 },
+    });
+  });
+
+  test('end a decade below the original: what lies deeper is rounding', () => {
+    const original = Float64Array.of(4, 0.04);
+    assert.ok(Math.abs(axisFloor(original) - 0.001) < 1e-15);
+    const curve = relativeCurve({ label: 'sine', values: Float64Array.of(4, 4e-8) }, original, 'log');
+    assert.equal(curve.points.at(-1)?.y, axisFloor(original));
+    assert.equal(axisFloor(Float64Array.of(1, 0)), 1e-8, 'as the audit');
   });
 });
 
@@ -205,6 +212,15 @@ describe('the explorer', () => {
     await nextTurn();
     assert.deepEqual(asked, [{ layer: 'a', rank: 1, omega: 7, gain: 7 }]);
     assert.equal(explorer.state?.settings.omega, 7);
+  });
+
+  test('begins elsewhere than at the gain of a linear limit, where the sine is its argument', async () => {
+    const { explorer, asked } = explorerOf();
+    explorer.show(layer('a'), 1, 1e-4);
+    assert.equal(asked[0]?.omega, 1e-4);
+    await nextTurn();
+    const deviation = Math.hypot(...W) / Math.sqrt(40);
+    assert.ok(Math.abs((explorer.state?.settings.omega ?? 0) * deviation - 0.5) < 0.01);
   });
 
   test('shows another gain at once, before the answer', async () => {
