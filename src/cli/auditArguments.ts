@@ -1,9 +1,16 @@
 import type { ParseArgsConfig } from 'node:util';
-import { printable } from '../checkpoint/errors';
 import type { DeclaredGroups } from '../checkpoint/layers';
 import { BACKEND_NAMES } from '../compute';
 import { SORT_ORDERS, type SortOrder } from '../engine/report/rows';
-import { UsageError, oneOf, parseAlternatives, parseGroups, parseThreads, splitFlags } from './flags';
+import {
+  UsageError,
+  oneOf,
+  parseAlternatives,
+  parseFraction,
+  parseGroups,
+  parseThreads,
+  splitFlags,
+} from './flags';
 
 export const FORMATS = ['table', 'json', 'csv', 'markdown'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -70,12 +77,8 @@ export function parseAudit(argv: readonly string[]): AuditArguments | 'help' {
       backend: oneOf('--backend', values.backend, [...BACKEND_NAMES, 'auto']),
     }),
     ...(values.threads !== undefined && { threads: parseThreads(values.threads) }),
-    ...(values['fail-under'] !== undefined && { failUnder: parseFraction(values['fail-under']) }),
+    ...(values['fail-under'] !== undefined && {
+      failUnder: parseFraction('--fail-under', values['fail-under']),
+    }),
   };
-}
-
-function parseFraction(text: string): number {
-  const fraction = text.trim() === '' ? NaN : Number(text);
-  if (fraction >= 0 && fraction <= 1) return fraction;
-  throw new UsageError(`--fail-under "${printable(text)}" is not a number from 0 to 1`);
 }

@@ -7,9 +7,16 @@ import type { CliCommand, Run } from './command';
 import { convertCommand } from './convertCommand';
 import { figuresCommand } from './figuresCommand';
 import { UsageError } from './flags';
+import { utilizeCommand } from './utilizeCommand';
 
 /** In the order in which the help lists them. */
-export const COMMANDS: readonly CliCommand[] = [auditCommand, convertCommand, figuresCommand, cacheCommand];
+export const COMMANDS: readonly CliCommand[] = [
+  auditCommand,
+  utilizeCommand,
+  convertCommand,
+  figuresCommand,
+  cacheCommand,
+];
 
 /**
  * What a command line asks for, ready to run.

@@ -87,3 +87,10 @@ export function parseGroups(text: string): DeclaredGroups {
   }
   return { pattern: parsePattern('--groups', text.slice(0, cut)), groups };
 }
+
+/** A number from 0 to 1. @throws UsageError */
+export function parseFraction(flag: string, text: string): number {
+  const fraction = text.trim() === '' ? NaN : Number(text);
+  if (fraction >= 0 && fraction <= 1) return fraction;
+  throw new UsageError(`${flag} "${printable(text)}" is not a number from 0 to 1`);
+}

@@ -119,3 +119,51 @@ Examples
   rankscope convert model.pt --to svd --rank 'attn=8' --rank 'mlp=32'
   rankscope convert model.sine-k16.safetensors --to dense
 `;
+
+export const UTILIZE_HELP = `rankscope utilize <recipe.rankscope.json>
+rankscope utilize <model.onnx|model.json> --data <file|folder>
+
+Measures how much of each linear and convolution layer a network uses on data:
+the smallest input and output subspaces that keep its accuracy, and the rank of
+the weights between them. A recipe names the network (ONNX, TF.js, linear layers
+of a checkpoint, or a Python function) and the data; a recipe with Python runs
+the code that it names.
+
+How dimensions are chosen (what a recipe says holds, unless given here)
+  --mode <cumulative|independent|label-free>
+                       cumulative (default): layer after layer, what was
+                       projected stays; costs at most 2 x layers x delta.
+                       independent: each projection alone, a diagnosis.
+                       label-free: fixed energies, nothing is searched
+  --delta <d>          what each projection may cost: percentage points of
+                       accuracy, or percent of the loss (default: 0.1)
+  --energy <e>         label-free: share of spectral energy that is kept
+                       (default: 0.99)
+  --max-passes <n>     evaluations of the network at most; layers that are not
+                       reached stay whole
+  --layers <regex>     only layers whose name matches; may be repeated
+
+Work
+  --resume             go on with an earlier search of the same network, data
+                       and settings: no evaluation is made twice
+  --data <file>        data for a model given without a recipe
+  --python <path>      interpreter for a recipe with Python
+  --backend <name>     what computes (default: the best there is)
+  --threads <n>        layers worked on at once
+
+Output
+  --json <file>        write the whole document to a file, in one piece or not
+                       at all; - for stdout, and then nothing else goes there
+  --spectra            put the spectra of inputs and outputs into the document
+  --decompose <file>   write a safetensors checkpoint with layers as two where
+                       that saves parameters, and <file>.rank_pattern.json with
+                       the ranks for a LoRA configuration
+
+Gate
+  --fail-under <u>     exit 3 when the mean layer utilization is below u, 0 to 1
+
+Examples
+  rankscope utilize resnet.rankscope.json
+  rankscope utilize resnet.rankscope.json --resume --decompose small.safetensors
+  rankscope utilize model.onnx --data mnist.npz --energy 0.99 --json -
+`;

@@ -6,14 +6,10 @@ import { change, count, percent, short, trimmed } from '../engine/report/quantit
 import { remarks, rowsOf, type Row, type SortOrder } from '../engine/report/rows';
 import { renderFacts, renderSummary } from '../engine/report/summary';
 import { renderColumns, type Column, type RowNames } from './columns';
-import { bar, paint, wrap } from './terminal';
+import { bar, paint, styleOfUse, wrap } from './terminal';
 
 /** Remarks quote names from the file; beyond this they are shortened. */
 const MAX_REMARKS = 28;
-
-/** Below these shares a layer's bar is shown as little used, and as partly used. */
-const LITTLE = 1 / 3;
-const PARTLY = 2 / 3;
 
 const COLUMNS: readonly Column<Row>[] = [
   { header: 'KIND', align: 'left', expendable: 6, cell: ({ layer, part }) => (part ? '' : layer.kind) },
@@ -91,8 +87,7 @@ function barColumn(cells: number, expendable: number): Column<Row> {
       display.width === undefined ? '' : bar((part ?? layer).utilization, cells, display),
     style: ({ layer, part }) => {
       if (layer.trivialRank === true) return 'dim';
-      const { utilization } = part ?? layer;
-      return utilization < LITTLE ? 'yellow' : utilization < PARTLY ? 'cyan' : 'green';
+      return styleOfUse((part ?? layer).utilization);
     },
   };
 }

@@ -74,3 +74,12 @@ export function bar(fraction: number, cells: number, { unicode }: Display): stri
   const filled = '█'.repeat(Math.floor(eighths / 8)) + (EIGHTHS[eighths % 8] ?? '');
   return filled + ' '.repeat(cells - filled.length);
 }
+
+/** Below these shares a layer's bar is shown as little used, and as partly used. */
+const LITTLE = 1 / 3;
+const PARTLY = 2 / 3;
+
+/** @param utilization 0 … 1 */
+export function styleOfUse(utilization: number): Style {
+  return utilization < LITTLE ? 'yellow' : utilization < PARTLY ? 'cyan' : 'green';
+}

@@ -9,6 +9,7 @@ import type { AuditDocument, LayerAudit } from './document';
 import { throttled } from './progress';
 import type { AuditParams, JobId, ReportParams } from './protocol';
 import { writeReport } from './report';
+import { UtilizationService } from './utilizationService';
 
 /**
  * The engine's side of the protocol: jobs run at the same time and share one backend. Keeps the document of each
@@ -20,6 +21,7 @@ export class EngineService {
 
   constructor(private readonly host: EngineEnd) {
     new ConversionService(host, this.backends, this.log.bind(this));
+    new UtilizationService(host, this.backends, this.log.bind(this));
     host.serve('audit', async (params, signal) => withoutSpectra(await this.audit(params, signal)));
     host.serve('report', async (params, signal) => {
       await this.report(params, signal);
