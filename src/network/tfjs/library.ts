@@ -2,13 +2,11 @@
  * What is used of TensorFlow.js. Bundled by itself (`dist/tfjs.js`) and loaded when the first such network is opened, so
  * that nothing else starts slower for it; everywhere else these names are types only.
  */
-import '@tensorflow/tfjs-backend-cpu';
 import '@tensorflow/tfjs-backend-wasm';
 
 export { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 export {
   enableProdMode,
-  getBackend,
   memory,
   ready,
   setBackend,

@@ -30,16 +30,8 @@ async function start(): Promise<TensorFlow> {
     'tfjs-backend-wasm-simd.wasm': wasm,
     'tfjs-backend-wasm-threaded-simd.wasm': wasm,
   });
-  await useBackend(tf, 'wasm');
-  return tf;
-}
-
-/** `cpu` is plain JavaScript: slow, but with every operation there is. */
-export type TfBackend = 'wasm' | 'cpu';
-
-/** Makes a backend the current one. @throws {Error} when it does not start */
-export async function useBackend(tf: TensorFlow, backend: TfBackend): Promise<void> {
-  const isThere = await tf.setBackend(backend);
-  if (!isThere) throw new Error(`the ${backend} backend of TensorFlow.js does not start on this machine`);
+  const isThere = await tf.setBackend('wasm');
+  if (!isThere) throw new Error('the WebAssembly backend of TensorFlow.js does not start on this machine');
   await tf.ready();
+  return tf;
 }

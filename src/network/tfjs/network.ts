@@ -15,7 +15,7 @@ import { KeptActivations } from './activations';
 import { GramSums } from './gramSums';
 import type { Graph } from './graph';
 import { kernelOfMatrix, matrixOfKernel } from './kernels';
-import type { LayersModel, Tensor, TensorFlow, TfBackend } from './load';
+import type { LayersModel, Tensor, TensorFlow } from './load';
 import type { MeasuredLayer } from './measuredLayer';
 import { patchRows } from './patches';
 import { floats, GraphRunner, type Start } from './runner';
@@ -23,7 +23,6 @@ import { floats, GraphRunner, type Start } from './runner';
 export interface TfjsParts {
   readonly tf: TensorFlow;
   readonly model: LayersModel;
-  readonly tfBackend: TfBackend;
   readonly graph: Graph;
   readonly layers: readonly MeasuredLayer[];
   readonly facts: NetworkFacts;
@@ -46,7 +45,7 @@ export class TfjsNetwork implements RunnableNetwork {
   constructor(private readonly parts: TfjsParts) {
     this.facts = parts.facts;
     this.layers = parts.layers.map(({ facts }) => facts);
-    this.runner = new GraphRunner(parts.tf, parts.graph, parts.tfBackend);
+    this.runner = new GraphRunner(parts.tf, parts.graph);
     this.kept = new KeptActivations(parts.graph.cuts, parts.elements, parts.data.validation.samples);
   }
 

@@ -8,14 +8,7 @@ import type { ResolvedRecipe } from '../recipe';
 import type { OutputRule } from './accuracy';
 import { buildModel } from './buildModel';
 import { graphOf, type Graph } from './graph';
-import {
-  loadTensorFlow,
-  type Layer,
-  type LayersModel,
-  type LayerVariable,
-  type TensorFlow,
-  type TfBackend,
-} from './load';
+import { loadTensorFlow, type Layer, type LayersModel, type LayerVariable, type TensorFlow } from './load';
 import { surveyLayers } from './measuredLayer';
 import { readModelFile } from './modelFile';
 import { TfjsNetwork } from './network';
@@ -84,13 +77,12 @@ export async function openModel(built: BuiltModel): Promise<RunnableNetwork> {
     const survey = surveyLayers(graph, first.elements, built.nameOf);
     if (survey.layers.length === 0)
       throw new CheckpointError('unsupported', 'the model has no dense or convolution layer', { file });
-    const notes = [...built.notes, ...first.notes, ...survey.notes, ...data.validation.notes];
-    const facts = factsOf(built, data, first.tfBackend, notes);
-    const { elements, tfBackend } = first;
+    const notes = [...built.notes, ...survey.notes, ...data.validation.notes];
+    const facts = factsOf(built, data, notes);
+    const { elements } = first;
     return new TfjsNetwork({
       tf,
       model,
-      tfBackend,
       graph,
       layers: survey.layers,
       facts,
@@ -106,17 +98,12 @@ export async function openModel(built: BuiltModel): Promise<RunnableNetwork> {
   }
 }
 
-function factsOf(
-  built: BuiltModel,
-  data: NetworkData,
-  tfBackend: TfBackend,
-  notes: readonly string[],
-): NetworkFacts {
+function factsOf(built: BuiltModel, data: NetworkData, notes: readonly string[]): NetworkFacts {
   const { tf, model, host, identity } = built;
-  const parts = [host, tf.version, tfBackend, identity, data.gram.identity, data.validation.identity];
+  const parts = [host, tf.version, identity, data.gram.identity, data.validation.identity];
   return {
     host,
-    runtime: `TensorFlow.js ${tf.version} (${tfBackend === 'wasm' ? 'WebAssembly' : 'plain JavaScript'})`,
+    runtime: `TensorFlow.js ${tf.version} (WebAssembly)`,
     metric: data.validation.labels === undefined ? undefined : 'accuracy',
     gramSamples: data.gram.samples,
     validationSamples: data.validation.samples,
@@ -145,41 +132,30 @@ interface FirstRun {
   /** Of one sample, by value. */
   readonly elements: readonly number[];
   readonly outputShape: readonly number[];
-  readonly tfBackend: TfBackend;
-  readonly notes: readonly string[];
 }
 
-/** One sample through the network; where the WebAssembly backend lacks an operation, on plain JavaScript. */
-async function firstRun(built: BuiltModel, graph: Graph, data: NetworkData): Promise<FirstRun> {
-  const { tf, file, signal } = built;
+/** One sample through the network: what goes wrong here would go wrong with all of them. */
+async function firstRun(
+  { tf, file, signal }: BuiltModel,
+  graph: Graph,
+  data: NetworkData,
+): Promise<FirstRun> {
   const values = await data.validation.read(0, 1);
-  const attempt = async (tfBackend: TfBackend, notes: readonly string[]): Promise<FirstRun> => {
-    const runner = new GraphRunner(tf, graph, tfBackend);
-    const elements = [values.length];
-    const start = { step: 0, value: 0, shape: [1, ...data.validation.shape], values };
-    const { shape } = await runner.run(start, signal, {
+  const elements = [values.length];
+  const start = { step: 0, value: 0, shape: [1, ...data.validation.shape], values };
+  try {
+    const { shape } = await new GraphRunner(tf, graph).run(start, signal, {
       onValue: (value, tensor) => {
         elements[value] = tensor.size;
       },
     });
-    return { elements, outputShape: shape, tfBackend, notes };
-  };
-  try {
-    return await attempt('wasm', []);
+    return { elements, outputShape: shape };
   } catch (error) {
     signal.throwIfAborted();
     const message = error instanceof Error ? error.message : String(error);
-    const missing = /Kernel '(\w+)' not registered/.exec(message)?.[1];
     const [first = message] = message.split('\n');
-    if (missing === undefined)
-      throw new CheckpointError(
-        'unsupported',
-        `the network does not run: ${first}`,
-        { file },
-        { cause: error },
-      );
-    const note = `TensorFlow.js runs in plain JavaScript, which is slow: its WebAssembly backend has no ${missing}`;
-    return attempt('cpu', [note]);
+    const reason = `the network does not run in TensorFlow.js: ${first}`;
+    throw new CheckpointError('unsupported', reason, { file }, { cause: error });
   }
 }
 

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Graph, Step } from './graph';
-import { useBackend, type Tensor, type TensorFlow, type TfBackend } from './load';
+import type { Tensor, TensorFlow } from './load';
 
 /** Longest stretch without letting messages in: a cancellation is heard within it and one layer's time. */
 const TURN_MILLISECONDS = 50;
@@ -30,7 +30,6 @@ export class GraphRunner {
   constructor(
     private readonly tf: TensorFlow,
     private readonly graph: Graph,
-    private readonly backend: TfBackend,
   ) {}
 
   /**
@@ -53,8 +52,6 @@ export class GraphRunner {
         const inputs = step.inputs.map((value) => valueOf(alive, value));
         const [input] = inputs;
         if (input !== undefined) await observer.onStep?.(index, input);
-        // Another network may have chosen another one meanwhile.
-        if (this.tf.getBackend() !== this.backend) await useBackend(this.tf, this.backend);
         const output = this.call(step, inputs);
         alive.set(step.output, output);
         observer.onValue?.(step.output, output);
