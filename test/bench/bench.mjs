@@ -7,6 +7,11 @@ const BENCHES = {
       '      (--trust-file: Python may unpickle it without limits, which executes what it says)',
     load: () => import('./audit.mjs'),
   },
+  convert: {
+    usage: 'convert [--matrix kaiming|decaying] [--rank 64] [--runs 3]',
+    about: 'sine-low-rank factors of a layer of 768 × 3072 against the same algorithm in plain PyTorch',
+    load: () => import('./convert.mjs'),
+  },
   utilize: {
     usage: 'utilize [--hosts python,onnx] [--delta 0.1] [--runs 1]',
     about: 'the search for utilized ranks on ResNet-20 against the same search in plain PyTorch',
