@@ -15,7 +15,7 @@ integers, and the largest output is the answer.
 
 Requests, in the order of a session (`{"id": 1, "method": "open", "params": {…}}`):
     open       loads the model and tells its layers
-    gramStart  runs the Gram batches for some layers; then `gram` gives one layer's matrix at a time
+    gramPass   runs the Gram batches for some layers; then `gram` gives one layer's matrix at a time
     weight     one layer's weight
     evaluate   accuracy or loss with the committed weights and, if a layer is named, its weight from `change.f64`
     commit     keeps a layer's weight from `change.f64`; `reset` puts the original weights back
@@ -23,6 +23,7 @@ The end of standard input ends the process at once, whatever it is doing.
 """
 
 import contextlib
+import copy
 import ctypes
 import hashlib
 import importlib.util
@@ -66,10 +67,6 @@ class HostError(Exception):
 def one_line(text):
     line = " ".join(str(text).split())
     return line if len(line) <= MESSAGE_LENGTH else line[: MESSAGE_LENGTH - 1] + "…"
-
-
-def plural(count, noun):
-    return "%d %s%s" % (count, noun, "" if count == 1 else "es" if noun.endswith("ch") else "s")
 
 
 def listed(names):
@@ -228,7 +225,8 @@ class Recipe:
         if isinstance(result, dict):
             unknown = sorted(str(key) for key in result if key not in self.KEYS)
             if unknown:
-                raise HostError("%s() returned a dict with %s; it may have: %s" % (name, listed(unknown), ", ".join(self.KEYS)))
+                allowed = ", ".join(self.KEYS)
+                raise HostError("%s() returned a dict with %s; it may have: %s" % (name, listed(unknown), allowed))
             parts = dict(result)
         elif isinstance(result, (tuple, list)) and 2 <= len(result) <= 3:
             parts = dict(zip(("model", "validation", "evaluate"), result))
@@ -241,7 +239,8 @@ class Recipe:
         gram = parts.get("gram")
         self.gram = self.validation if gram is None else gram
         if not isinstance(self.model, torch.nn.Module):
-            raise HostError("%s() returned %s as the model, not an nn.Module: %s" % (name, type(self.model).__name__, wanted))
+            given = type(self.model).__name__
+            raise HostError("%s() returned %s as the model, not an nn.Module: %s" % (name, given, wanted))
         if self.evaluate is not None and not callable(self.evaluate):
             raise HostError("%s() returned %s as evaluate, not a function" % (name, type(self.evaluate).__name__))
         if self.gram is None:
@@ -290,6 +289,11 @@ def digest_tensors(digest, value):
         digest.update(repr(value).encode())
 
 
+def kind(value):
+    """A tensor's type of numbers, or anything else's type."""
+    return str(value.dtype).replace("torch.", "") if isinstance(value, torch.Tensor) else type(value).__name__
+
+
 def tensors_of(value):
     if isinstance(value, torch.Tensor):
         return [value]
@@ -305,7 +309,10 @@ def map_tensors(function, value):
     if isinstance(value, torch.Tensor):
         return function(value)
     if isinstance(value, dict):
-        return type(value)((key, map_tensors(function, item)) for key, item in value.items())
+        result = copy.copy(value)  # models' outputs are dicts with attributes of their own
+        for key, item in value.items():
+            result[key] = map_tensors(function, item)
+        return result
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(map_tensors(function, item) for item in value))
     if isinstance(value, (tuple, list)):
@@ -339,9 +346,8 @@ class Batch:
         return model(*inputs) if isinstance(inputs, (tuple, list)) else model(inputs)
 
     def describe(self):
-        return "inputs: " + ", ".join(
-            "%s %s" % (str(tensor.dtype).replace("torch.", ""), list(tensor.shape)) for tensor in tensors_of(self.inputs)
-        )
+        inputs = tensors_of(self.inputs)
+        return "inputs: " + ", ".join("%s %s" % (kind(tensor), list(tensor.shape)) for tensor in inputs)
 
 
 def as_tensors(value):
@@ -392,9 +398,10 @@ class Batches:
         self.first = None
         digest = hashlib.sha256()
         last = None
-        once = self._iterate() is source
+        iterator = self._iterate()
+        once = iterator is source
         size = 0
-        for batch in self._read(self._iterate()):
+        for batch in self._read(iterator):
             if self.first is None:
                 self.first = batch
                 digest_tensors(digest, (batch.inputs, batch.labels))
@@ -998,11 +1005,13 @@ class Reuse:
         if not memory.outputs:
             return output
         memory.limit = self._limit
-        expected = copy_of(output)
+        expected = copy_of(predictions(output))
         if self._settled != self._limit:
             self._settle(memory, original, expected)
         elif not self._proven and not self._agrees(memory, original, expected, frozenset()):
             raise ReuseFailed()
+        for module in self._dead.intersection(memory.outputs):
+            memory.outputs[module] = shape_of(memory.outputs[module])
         if sum(memory.size() for memory in self._memories) > self._room:
             memory.outputs, memory.limit = {}, None
             self._full = number
@@ -1021,8 +1030,6 @@ class Reuse:
                 raise ReuseFailed()
             count = min(2 * count, len(alive))
         self._dead |= stand_ins
-        for module in stand_ins:
-            memory.outputs[module] = shape_of(memory.outputs[module])
         self._settled = self._limit
 
     def _agrees(self, memory, original, expected, stand_ins):
@@ -1031,7 +1038,7 @@ class Reuse:
             output = self._run(memory, original, args, kwargs, copying=True, stand_ins=stand_ins)
         except Exception:
             return False
-        return bool(predictions(expected)) and same(predictions(expected), predictions(output))
+        return bool(expected) and same(expected, predictions(output))
 
 
 def copy_of(value):
@@ -1082,7 +1089,10 @@ def same(a, b):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, (tuple, list)):
         return len(a) == len(b) and all(map(same, a, b))
-    return a is b or bool(a == b)
+    try:
+        return a is b or bool(a == b)
+    except Exception:  # what the user's own classes compare to
+        return False
 
 
 # --- accuracy ---------------------------------------------------------------------------------------------------------
@@ -1121,8 +1131,7 @@ def grade(output, labels):
     shapes = "outputs %s, labels %s" % (list(scores.shape), list(getattr(labels, "shape", [])))
     advice = "give one integer class a sample, or return an evaluate function"
     if not isinstance(labels, torch.Tensor) or labels.is_floating_point() or labels.is_complex():
-        kind = str(labels.dtype).replace("torch.", "") if isinstance(labels, torch.Tensor) else type(labels).__name__
-        raise HostError("labels are %s, not integers (%s): %s" % (kind, shapes, advice))
+        raise HostError("labels are %s, not integers (%s): %s" % (kind(labels), shapes, advice))
     labels = labels.to(scores.device).long()
     if labels.dim() == scores.dim() and labels.dim() > 1 and labels.shape[-1] == 1:
         labels = labels.squeeze(-1)
@@ -1134,7 +1143,7 @@ def grade(output, labels):
         raise HostError("labels do not fit the outputs (%s): %s" % (shapes, advice))
     classes = scores.shape[axis]
     if classes < 2:
-        raise HostError("the model has one output, so the largest says nothing (%s): return an evaluate function" % shapes)
+        raise HostError("the model has one output, so the largest says nothing (%s): %s" % (shapes, advice))
     if labels.numel() and int(labels.max()) >= classes:
         raise HostError("label %d, but the model has %d outputs: classes count from 0" % (int(labels.max()), classes))
     counted = labels >= 0
@@ -1193,7 +1202,9 @@ class Session:
             self._notes.append("The model runs as it was before torch.compile.")
             model = model._orig_mod
         if isinstance(model, torch.jit.ScriptModule):
-            raise HostError("the model is TorchScript, whose layers cannot be reached: return the nn.Module it was made from")
+            raise HostError(
+                "the model is TorchScript, whose layers cannot be reached: return the nn.Module it was made from"
+            )
         for module in model.modules():
             if isinstance(module, torch.nn.DataParallel) and len(module.device_ids) > 1:
                 self._notes.append("nn.DataParallel runs on its first device only.")
@@ -1409,7 +1420,7 @@ class Session:
         try:
             value = float(result)
         except (TypeError, ValueError, RuntimeError):
-            raise HostError("evaluate returned %s: it must return accuracy in percent, or a dict" % type(result).__name__)
+            raise HostError("evaluate returned %s: it must return accuracy in percent, or a dict" % kind(result))
         known = getattr(self, "_metric", metric)
         if metric != known:
             raise HostError("evaluate returned %s now and %s before: one of them, always" % (metric, known))
@@ -1423,7 +1434,8 @@ class Session:
             self._channel.send(
                 event="note", text="evaluate returned %g: taken as percent; for a share of 1, multiply by 100." % value
             )
-        return {"metric": metric, "value": value, "samples": 0 if self._validation is None else self._validation.samples}
+        samples = 0 if self._validation is None else self._validation.samples
+        return {"metric": metric, "value": value, "samples": samples}
 
 
 class NothingKept:
@@ -1464,7 +1476,8 @@ def main():
             channel.send(id=request["id"], error=one_line(error))
         except Exception as error:
             traceback.print_exc()
-            channel.send(id=request["id"], error=one_line("rankscope_host.py failed: %s: %s" % (type(error).__name__, error)))
+            text = "rankscope_host.py failed: %s: %s" % (type(error).__name__, error)
+            channel.send(id=request["id"], error=one_line(text))
         else:
             channel.send(id=request["id"], result=result)
 

@@ -6,7 +6,7 @@ import { printable } from '../../checkpoint/errors';
 /** The oldest Python that `rankscope_host.py` runs on. */
 const MIN_VERSION = '3.8';
 /** A first start reads Python from a cold disk, or from a network. */
-const START_MILLISECONDS = 30_000;
+const START_MILLISECONDS = 60_000;
 
 /** Says whether the version will do, and whether torch is installed; importing torch would take seconds. */
 const QUESTION = `

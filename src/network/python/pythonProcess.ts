@@ -175,14 +175,14 @@ export class PythonProcess {
     for (const { reject } of waiting) reject(this.end);
   }
 
-  private take(line: string | undefined): void {
-    const message = line === undefined ? undefined : parse(line);
+  private take(line: string): void {
+    const message = parse(line);
     if (message === undefined) {
       this.kill(new Error('Python wrote something else than answers: does the code open file descriptors?'));
     } else if ('id' in message) {
       const waiting = this.waiting.get(message.id);
       this.waiting.delete(message.id);
-      if ('error' in message) waiting?.reject(new Error(printable(message.error)));
+      if ('error' in message) waiting?.reject(new Error(oneLine(message.error)));
       else waiting?.resolve(message.result);
     } else if (message.event === 'hello') {
       const { greet } = this;
@@ -227,6 +227,12 @@ function parse(line: string): PythonAnswer | PythonEvent | undefined {
   }
 }
 
+/** A message is bounded where it is made; what remains is to keep a terminal's controls out of it. */
+function oneLine(text: string): string {
+  // eslint-disable-next-line no-control-regex -- these are the characters to remove
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+}
+
 /** The user's own environment, but for what belongs to this program. */
 function environment(): NodeJS.ProcessEnv {
   const { ELECTRON_RUN_AS_NODE: _node, NODE_OPTIONS: _options, ...env } = process.env;
@@ -241,9 +247,7 @@ function hostFile(): string {
   return found;
 }
 
-/**
- * @param onLine told of each line; a line longer than `max` is cut, or undefined is told where a cut one is of no use
- */
+/** @param onLine told of each line; what is longer than `max` is cut */
 function forEachLine(stream: Readable, max: number, onLine: (line: string) => void): void {
   let rest = '';
   stream.setEncoding('utf8');
