@@ -36,10 +36,12 @@ export function tell(page, ...messages) {
   return page.evaluate((all) => {
     for (const message of all) {
       // Between test and page numbers travel as text; between host and page spectra are typed arrays.
-      for (const { layer } of message.layers ?? []) {
+      for (const { layer } of message.type === 'layers' ? message.layers : []) {
         if (layer.singularValues !== undefined) layer.singularValues = new Float64Array(layer.singularValues);
         for (const [name, values] of Object.entries(layer.spectra ?? {}))
           layer.spectra[name] = new Float64Array(values);
+        for (const name of ['inputEnergies', 'outputEnergies'])
+          if (layer[name] !== undefined) layer[name] = new Float64Array(layer[name]);
       }
       window.postMessage(message, '*');
     }

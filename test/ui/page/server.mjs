@@ -66,7 +66,8 @@ async function answer(request, response) {
   if (url.pathname === '/') {
     response.setHeader('content-type', 'text/html');
     const wanted = url.searchParams;
-    const kind = wanted.get('page') === 'conversion' ? 'conversion' : 'audit';
+    const asked = wanted.get('page');
+    const kind = ['conversion', 'utilization'].includes(asked) ? asked : 'audit';
     response.end(page(url.origin, wanted.get('theme') ?? 'vscode-dark', kind));
     return;
   }
