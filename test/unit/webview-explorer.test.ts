@@ -100,11 +100,17 @@ describe('curves of one layer', () => {
     });
   });
 
-  test('end a decade below the original: what lies deeper is rounding', () => {
-    const original = Float64Array.of(4, 0.04);
+  test('end where an axis below the original’s smallest value ends: deeper is next to nothing', () => {
+    const original = Float64Array.of(4, 0.04, 0.01);
     assert.ok(Math.abs(axisFloor(original) - 0.001) < 1e-15);
-    const curve = relativeCurve({ label: 'sine', values: Float64Array.of(4, 4e-8) }, original, 'log');
-    assert.equal(curve.points.at(-1)?.y, axisFloor(original));
+    const curve = relativeCurve({ label: 'sine', values: Float64Array.of(4, 4e-8, 4e-8) }, original, 'log');
+    assert.deepEqual(
+      curve.points.map(({ x, y }) => [x, y]),
+      [
+        [1, 1],
+        [2, axisFloor(original)],
+      ],
+    );
     assert.equal(axisFloor(Float64Array.of(1, 0)), 1e-8, 'as the audit');
   });
 });

@@ -20,10 +20,10 @@ interface FileWords {
 }
 
 const FILES: Readonly<Record<WrittenFile, FileWords>> = {
-  factors: { what: 'U and V of every converted layer, all other tensors as they were', open: 'Audit' },
+  factors: { what: 'U and V of the converted layers; everything else as it was', open: 'Audit' },
   materialized: { what: 'dense, for any tool that loads the original', open: 'Audit' },
-  document: { what: 'these numbers', open: 'Open' },
-  loader: { what: 'PyTorch module and loader', open: 'Open' },
+  document: { what: 'what was done, layer by layer', open: 'Open' },
+  loader: { what: 'loads the factors into PyTorch', open: 'Open' },
 };
 
 const ORDER: readonly WrittenFile[] = ['factors', 'materialized', 'loader', 'document'];
