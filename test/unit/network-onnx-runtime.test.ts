@@ -22,8 +22,8 @@ function impostor(name: string, script: string): string {
 }
 
 /** (1, 2)·[[5], [6]] computed by a runtime. */
-async function product({ load, Tensor }: OnnxRuntime): Promise<unknown> {
-  const session = await load(
+async function product(runtime: OnnxRuntime): Promise<unknown> {
+  const session = await runtime.load(
     model({
       nodes: [{ op: 'MatMul', in: ['x', 'w'], out: ['y'] }],
       initializers: [floats('w', [2, 1], [5, 6])],
@@ -31,7 +31,7 @@ async function product({ load, Tensor }: OnnxRuntime): Promise<unknown> {
       outputs: [value('y', [1, 1])],
     }),
   );
-  const { y } = await session.run({ x: new Tensor('float32', Float32Array.of(1, 2), [1, 2]) });
+  const { y } = await session.run({ x: new runtime.Tensor('float32', Float32Array.of(1, 2), [1, 2]) });
   await session.release();
   return y?.data[0];
 }

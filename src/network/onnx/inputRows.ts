@@ -142,10 +142,12 @@ function gather(
   at: number,
 ): void {
   let to = at;
+  /* eslint-disable @typescript-eslint/prefer-for-of -- counting is 1.5 times as fast as iterating here */
   for (let i = 0; i < positions.length; i++) {
     const corner = base + (positions[i] ?? 0);
     for (let j = 0; j < table.length; j++) rows[to++] = image[corner + (table[j] ?? 0)] ?? 0;
   }
+  /* eslint-enable @typescript-eslint/prefer-for-of */
 }
 
 /** Offsets, in an array of sizes `within`, of a grid with steps, in row-major order. */
