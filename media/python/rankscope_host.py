@@ -1,4 +1,5 @@
-"""Runs a PyTorch model for Rankscope: `python -u rankscope_host.py`, one file, needs nothing but torch (1.10 or newer).
+"""Runs a PyTorch model for Rankscope: `python -u rankscope_host.py`, one file, needs nothing but torch (1.10 or newer;
+the input projection of nn.MultiheadAttention with batch_first is measured from 1.12 on).
 
 Rankscope starts it and talks to it in lines of JSON on standard input and output; weights and Gram matrices travel in
 files (little-endian float64) in a folder that Rankscope gives. What the user's code prints goes to standard error.
