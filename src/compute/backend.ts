@@ -63,9 +63,9 @@ export interface SineFitOptions {
   readonly rank: number;
   /** Frequency; scales U and V only, not the error. */
   readonly omega: number;
-  /** Fixed gain g; absent: searched. */
+  /** Fixed gain g; absent: searched. With one, a fit may be worse than truncated SVD: the linear limit is gone. */
   readonly gain?: number;
-  /** Most Adam steps of the final candidate; it stops early when nothing more is gained. */
+  /** Most Adam steps of one descent, of which there are one or two; it stops early when nothing more is gained. */
   readonly steps: number;
   /** Decides every random choice. */
   readonly seed: number;
@@ -76,7 +76,7 @@ export interface SineFit {
   readonly U: Float32Array;
   readonly V: Float32Array;
   readonly gain: number;
-  /** Never above `svdRelativeError` by more than float32 rounding: the linear limit is a candidate. */
+  /** Never above `svdRelativeError` by more than float32 rounding (unless g was fixed): the linear limit is a candidate. */
   readonly relativeError: number;
   /** Truncated SVD at the same rank, in the same norm. */
   readonly svdRelativeError: number;

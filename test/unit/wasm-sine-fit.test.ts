@@ -277,6 +277,13 @@ describe('what cannot be asked for', () => {
       await assert.rejects(backend.sineFit(target, { ...OPTIONS, omega: value }, never), /^Error: omega /);
       await assert.rejects(backend.sineFit(target, { ...OPTIONS, gain: value }, never), /^Error: gain /);
     });
+  for (const steps of [-1, 0.5, NaN, Infinity])
+    test(`${steps} steps`, async () => {
+      await assert.rejects(
+        backend.sineFit(target, { ...OPTIONS, steps }, never),
+        /^Error: steps .* not a number of steps$/,
+      );
+    });
   test('a Gram matrix of another size, or with values that are not finite', async () => {
     const fit = (inputGram: Float64Array) => backend.truncatedSvd({ ...target, inputGram }, 2, never);
     await assert.rejects(fit(new Float64Array(49)), /does not fit 8 inputs$/);

@@ -28,8 +28,8 @@ export function transposed(A: Float64Array | Float32Array, rows: number, columns
 }
 
 /**
- * ‖(W − φ(U·Vᵀ))·G^{1/2}‖ ÷ ‖W·G^{1/2}‖, by way of ‖R·G^{1/2}‖² = Σ (R·G)∘R; without G the Frobenius norm. A matrix
- * of norm 0 is fitted with error 0 by anything of norm 0.
+ * ‖(W − φ(U·Vᵀ))·G^{1/2}‖ ÷ ‖W·G^{1/2}‖, by way of ‖R·G^{1/2}‖² = Σ (R·G)∘R; without G the Frobenius norm. Defined as 0
+ * where W itself has norm 0.
  * @param G input Gram matrix, columns × columns.
  */
 export function relativeError(
@@ -53,7 +53,7 @@ export function relativeError(
     whole += squaredNorm(band, count, columns, G, instance);
   });
   // A Gram matrix is semi-definite only up to rounding.
-  return error <= 0 ? 0 : Math.sqrt(error / whole);
+  return error <= 0 || whole <= 0 ? 0 : Math.sqrt(error / whole);
 }
 
 function squaredNorm(

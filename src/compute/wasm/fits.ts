@@ -52,9 +52,10 @@ export function fitTruncatedSvd(
   rank: number,
   instance: KernelInstance,
   files: FileDescriptors,
+  onFraction: OnFraction,
 ): FitResult<TruncatedSvd> {
   return fitting(target, rank, instance, files, ({ matrix, isSwapped }) => {
-    const { U, V, relativeError } = truncatedSvd(matrix, rank, target.inputGram, instance);
+    const { U, V, relativeError } = truncatedSvd(matrix, rank, target.inputGram, instance, onFraction);
     // A power of two: the error stays what it is.
     const root = 1 / Math.sqrt(matrix.scale);
     return { ...outByIn(U, V, root, isSwapped), relativeError };
@@ -63,7 +64,7 @@ export function fitTruncatedSvd(
 
 /**
  * Sine-low-rank factors of a target: see `ComputeBackend.sineFit`.
- * @throws {Error} in one line for a frequency or gain that is not a positive number.
+ * @throws {Error} in one line for a frequency or gain that is not a positive number, or steps that are no count.
  */
 export function fitSine(
   target: FitTarget,
@@ -78,6 +79,7 @@ export function fitSine(
     ['gain', gain ?? 1],
   ] as const)
     if (!(value > 0 && Number.isFinite(value))) throw new Error(`${name} ${value}: not a positive number`);
+  if (!(Number.isInteger(steps) && steps >= 0)) throw new Error(`steps ${steps}: not a number of steps`);
   return fitting(target, rank, instance, files, ({ matrix, isSwapped }) => {
     const amplitude = gain === undefined ? undefined : matrix.scale / gain;
     const fit = sineFit(matrix, { rank, steps, seed, amplitude }, target.inputGram, instance, onFraction);

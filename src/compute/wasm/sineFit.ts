@@ -61,8 +61,9 @@ export function sineFit(
   instance: KernelInstance,
   onFraction: OnFraction,
 ): FittedSine {
-  const svd = truncatedSvd(W, options.rank, G, instance);
-  onFraction(AFTER_SVD);
+  const svd = truncatedSvd(W, options.rank, G, instance, (fraction) => {
+    onFraction(AFTER_SVD * fraction);
+  });
   const limit = linearLimit(W, svd, options.amplitude, G, instance);
   if (svd.relativeError < NOTHING_LEFT && options.amplitude === undefined)
     return { ...limit, svdRelativeError: svd.relativeError, steps: 0 };

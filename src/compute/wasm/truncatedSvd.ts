@@ -1,8 +1,12 @@
+import type { OnFraction } from '../backend';
 import type { DenseMatrix } from './denseMatrix';
 import { accumulateGram, product } from './denseProducts';
 import { forEachBand, relativeError, transposed, type Factors } from './factors';
 import type { KernelInstance } from './kernels';
 import { symmetricEigen } from './symmetricEigen';
+
+/** Shares of the progress bar: the eigenvectors take the most of a square matrix. */
+const [AFTER_GRAM, AFTER_EIGENVECTORS] = [0.2, 0.9];
 
 /** An elementwise function of a matrix whose factors are wanted. */
 type Elementwise = (x: number) => number;
@@ -17,6 +21,7 @@ export function svdFactors(
   rank: number,
   f: Elementwise | undefined,
   instance: KernelInstance,
+  onFraction?: OnFraction,
 ): Factors<Float64Array> {
   const { rows, columns } = W;
   const isTall = rows >= columns;
@@ -28,8 +33,10 @@ export function svdFactors(
   const gram = new Float64Array(small * small);
   forEachBand(long, (first, count) => {
     instance.scoped(() => accumulateGram({ gram, n: small, rows: band(first, count) }, instance));
+    onFraction?.((AFTER_GRAM * (first + count)) / long);
   });
   const Q = topEigenvectors(gram, small, rank, instance);
+  onFraction?.(AFTER_EIGENVECTORS);
   const P = new Float64Array(long * rank);
   forEachBand(long, (first, count) => {
     const A = Float64Array.from(band(first, count));
@@ -101,9 +108,12 @@ export function truncatedSvd(
   rank: number,
   G: Float64Array | undefined,
   instance: KernelInstance,
+  onFraction?: OnFraction,
 ): RoundedSvd {
   const { U, V } =
-    G === undefined ? svdFactors(W, rank, undefined, instance) : weightedSvdFactors(W, rank, G, instance);
+    G === undefined
+      ? svdFactors(W, rank, undefined, instance, onFraction)
+      : weightedSvdFactors(W, rank, G, instance);
   const factors: Factors = { rank, U: Float32Array.from(U), V: Float32Array.from(V) };
   return { ...factors, relativeError: relativeError(W, factors, (x) => x, G, instance) };
 }

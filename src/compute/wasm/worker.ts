@@ -69,7 +69,13 @@ function dispatch(request: WorkerRequest, files: FileDescriptors): WorkerCalls[C
     case 'symmetricEigen':
       return symmetricEigen(request.argument.matrix, request.argument.n, instance);
     case 'truncatedSvd':
-      return fitTruncatedSvd(request.argument.target, request.argument.rank, instance, files);
+      return fitTruncatedSvd(
+        request.argument.target,
+        request.argument.rank,
+        instance,
+        files,
+        throttledReporter(1)(0),
+      );
     case 'sineFit':
       return fitSine(
         request.argument.target,
