@@ -1,7 +1,9 @@
-// npm run screenshots: the pictures of the README, of the packaged extension with its sample in a real VS Code.
+// npm run screenshots [-- panel convert]: the pictures of the README, of the packaged extension with its sample in a real
+// VS Code.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { AuditPanel } from '../../test/ui/auditPanel.mjs';
+import { ConversionPanel } from '../../test/ui/conversionPanel.mjs';
 import { ROOT, SAMPLE, Workbench } from '../../test/ui/harness.mjs';
 import { recompressed } from './png.mjs';
 
@@ -10,31 +12,61 @@ const THEMES = { light: 'Light Modern', dark: 'Dark Modern' };
 const WINDOW = { width: 1280, height: 990 };
 /** A README loads on telephones, too. */
 const MOST_BYTES = 200_000;
+/** Fits of the sample's layers; a busy machine takes minutes. */
+const CONVERSION_MS = 300_000;
 
-const workbench = await Workbench.open({
-  files: [SAMPLE],
-  viewport: WINDOW,
-});
-try {
-  const name = path.basename(SAMPLE);
-  await workbench.explorerRow(name).dblclick();
-  const panel = await AuditPanel.of(workbench, name);
-  await panel.outcome();
-  // Two curves say more than one.
-  await panel.row('fc3.weight').click();
-  await panel.row('conv3.weight').click({ modifiers: ['Control'] });
-  mkdirSync(FOLDER, { recursive: true });
-  for (const [theme, label] of Object.entries(THEMES)) {
-    await workbench.chooseTheme(label);
-    await panel.frame.locator(`body[data-vscode-theme-kind="vscode-${theme}"]`).waitFor();
-    await panel.frame.locator('main').evaluate((main) => main.scrollTo(0, 0));
-    await workbench.settled();
-    const png = recompressed(await workbench.page.screenshot());
-    if (png.length > MOST_BYTES) throw new Error(`${theme}: ${png.length} bytes are more than ${MOST_BYTES}`);
-    const file = path.join(FOLDER, `panel-${theme}.png`);
-    writeFileSync(file, png);
-    console.log(`${path.relative(ROOT, file)} (${(png.length / 1000).toFixed(0)} kB)`);
+const NAME = path.basename(SAMPLE);
+
+/** Each opens something in the workbench and gives the page's frame, with the themes it is taken in. */
+const PICTURES = {
+  panel: {
+    themes: ['light', 'dark'],
+    open: async (workbench) => {
+      await workbench.explorerRow(NAME).dblclick();
+      const panel = await AuditPanel.of(workbench, NAME);
+      await panel.outcome();
+      // Two curves say more than one.
+      await panel.row('fc3.weight').click();
+      await panel.row('conv3.weight').click({ modifiers: ['Control'] });
+      return panel.frame;
+    },
+  },
+  convert: {
+    themes: ['dark'],
+    open: async (workbench) => {
+      await workbench.chooseInContextMenu(NAME, 'Convert to Sine-Low-Rank');
+      const panel = await ConversionPanel.of(workbench, NAME);
+      await panel.convert.click();
+      await panel.outcome(CONVERSION_MS);
+      await panel.row('conv3.weight').click();
+      return panel.frame;
+    },
+  },
+};
+
+async function take(name, { themes, open }) {
+  const workbench = await Workbench.open({ files: [SAMPLE], viewport: WINDOW });
+  try {
+    const frame = await open(workbench);
+    for (const theme of themes) {
+      await workbench.chooseTheme(THEMES[theme]);
+      await frame.locator(`body[data-vscode-theme-kind="vscode-${theme}"]`).waitFor();
+      await frame.locator('main').evaluate((main) => main.scrollTo(0, 0));
+      await workbench.settled();
+      const png = recompressed(await workbench.page.screenshot());
+      if (png.length > MOST_BYTES)
+        throw new Error(`${name}, ${theme}: ${png.length} bytes are more than ${MOST_BYTES}`);
+      const file = path.join(FOLDER, `${name}-${theme}.png`);
+      writeFileSync(file, png);
+      console.log(`${path.relative(ROOT, file)} (${(png.length / 1000).toFixed(0)} kB)`);
+    }
+  } finally {
+    await workbench.close();
   }
-} finally {
-  await workbench.close();
+}
+
+const wanted = process.argv.slice(2);
+mkdirSync(FOLDER, { recursive: true });
+for (const [name, picture] of Object.entries(PICTURES)) {
+  if (wanted.length === 0 || wanted.includes(name)) await take(name, picture);
 }

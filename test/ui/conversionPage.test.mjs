@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, describe, it } from 'node:test';
+import { artifact } from './harness.mjs';
 import { launch, openPanel, painted, said, tell } from './page/browser.mjs';
 import { servePage } from './page/server.mjs';
 import {
@@ -463,6 +464,15 @@ describe('for everyone', () => {
         await painted(page);
         await explorer(page).getByRole('button', { name: 'Explore ω' }).click();
         await check('done');
+        for (const [size, width] of Object.entries({ narrow: 350, wide: 1280 })) {
+          await page.setViewportSize({ width, height: 1000 });
+          await painted(page);
+          // The whole page in one picture.
+          const height = await page.locator('main').evaluate((main) => main.scrollHeight);
+          await page.setViewportSize({ width, height });
+          await painted(page);
+          await page.screenshot({ path: artifact(`convert-${theme.replace('vscode-', '')}-${size}.png`) });
+        }
       });
     });
   }

@@ -101,7 +101,7 @@ describe('curves of one layer', () => {
   });
 
   test('end where an axis below the original’s smallest value ends: deeper is next to nothing', () => {
-    const original = Float64Array.of(4, 0.04, 0.01);
+    const original = Float64Array.of(4, 0.4, 0.1);
     assert.ok(Math.abs(axisFloor(original) - 0.001) < 1e-15);
     const curve = relativeCurve({ label: 'sine', values: Float64Array.of(4, 4e-8, 4e-8) }, original, 'log');
     assert.deepEqual(

@@ -8,13 +8,13 @@ export interface NamedSpectrum {
 }
 
 /**
- * Lowest value of a logarithmic axis, over the original's largest: the power of ten below the original's smallest. What
- * lies deeper in other matrices is next to nothing, and much of it rounding.
+ * Lowest value of a logarithmic axis, over the original's largest: a decade below the power of ten under the original's
+ * smallest. What lies deeper in other matrices is next to nothing, and much of it rounding.
  */
 export function axisFloor(original: Float64Array): number {
   const [top = 0, last = 0] = [original[0], original.at(-1)];
   return top > 0 && last > 0
-    ? Math.max(LOG_FLOOR.values, 10 ** Math.floor(Math.log10(last / top)))
+    ? Math.max(LOG_FLOOR.values, 10 ** (Math.floor(Math.log10(last / top)) - 1))
     : LOG_FLOOR.values;
 }
 
