@@ -77,7 +77,8 @@ export async function openModel(built: BuiltModel): Promise<RunnableNetwork> {
     const survey = surveyLayers(graph, first.elements, built.nameOf);
     if (survey.layers.length === 0)
       throw new CheckpointError('unsupported', 'the model has no dense or convolution layer', { file });
-    const notes = [...built.notes, ...survey.notes, ...data.validation.notes];
+    const dataNotes = new Set([...data.validation.notes, ...data.gram.notes]);
+    const notes = [...built.notes, ...survey.notes, ...dataNotes];
     const facts = factsOf(built, data, notes);
     const { elements } = first;
     return new TfjsNetwork({
