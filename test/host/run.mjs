@@ -33,8 +33,10 @@ const SUITE_MINUTES = 15;
 function fillWorkspace(folder) {
   mkdirSync(folder, { recursive: true });
   copyFileSync(SAMPLE, path.join(folder, path.basename(SAMPLE)));
-  for (const name of readdirSync(FIXTURES)) {
-    if (!/\.(ts|py|json)$/.test(name)) copyFileSync(path.join(FIXTURES, name), path.join(folder, name));
+  for (const entry of readdirSync(FIXTURES, { withFileTypes: true })) {
+    const { name } = entry;
+    if (entry.isFile() && !/\.(ts|py|json)$/.test(name))
+      copyFileSync(path.join(FIXTURES, name), path.join(folder, name));
   }
   return folder;
 }
