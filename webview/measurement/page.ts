@@ -100,9 +100,11 @@ export class MeasurementPage {
   }
 
   private receive(message: Told): void {
+    const { phase } = this.state;
     this.state = receive(this.state, message);
     if (message.type === 'opened') setSharedPrefix(sharedPrefix(message.layers.map(({ name }) => name)));
-    if (message.type === 'done') {
+    // A checkpoint that was written from a result tells the result once more.
+    if (message.type === 'done' && phase.kind !== 'done') {
       const { layers, mlu } = message.document.summary;
       const mean = mlu === null ? '' : `, mean utilization ${percent(mlu)}`;
       this.announcer.tell(`Measurement finished: ${counted(layers, 'layer')}${mean}.`);
@@ -177,10 +179,10 @@ export class MeasurementPage {
 
   /** What a person chose, otherwise what is being searched, otherwise the least used. */
   private shownLayer(): string | undefined {
-    const { layers, stage } = this.state;
+    const { layers, phase, stage } = this.state;
     const { layer } = this.view;
     if (layer !== undefined && layers.some(({ name }) => name === layer)) return layer;
-    if (stage?.kind === 'search') return stage.layer;
+    if (phase.kind === 'running' && stage?.kind === 'search') return stage.layer;
     let least = layers[0];
     for (const candidate of layers)
       if ((candidate.result?.utilization ?? 2) < (least?.result?.utilization ?? 2)) least = candidate;
@@ -191,8 +193,9 @@ export class MeasurementPage {
   private viewOf(shown: string | undefined): ViewState {
     const { view, state } = this;
     const { stage } = state;
-    const follows = view.layer === undefined && stage?.kind === 'search' && stage.layer === shown;
     const document = state.phase.kind === 'done' ? state.phase.document : undefined;
+    const follows =
+      document === undefined && view.layer === undefined && stage?.kind === 'search' && stage.layer === shown;
     return {
       ...view,
       ...(follows && { side: stage.side }),
@@ -200,8 +203,8 @@ export class MeasurementPage {
     };
   }
 
-  private rowsOf({ layers, stage, opened }: MeasurementState): readonly Row[] {
-    const active = stage?.kind === 'search' ? stage.layer : undefined;
+  private rowsOf({ layers, phase, stage, opened }: MeasurementState): readonly Row[] {
+    const active = phase.kind === 'running' && stage?.kind === 'search' ? stage.layer : undefined;
     const from = [layers, active];
     if (from.some((part, i) => part !== this.rows.from[i])) {
       const metric = opened?.network.metric;

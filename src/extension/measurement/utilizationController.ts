@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import type { FromUtilization, ToUtilization } from '../../../webview/measurement/protocol';
 import { renderJson } from '../../engine/report/json';
 import { fillPage, type PanelServices } from '../panel/page';
+import { ResourceWatcher } from '../panel/resourceWatcher';
 import { auditSettings } from '../settings';
 import { chosenInterpreter } from './interpreter';
 import { UtilizationFeed, type UtilizationState } from './utilizationFeed';
@@ -23,6 +24,7 @@ export interface MeasuredResource {
 export class UtilizationController {
   private readonly feed: UtilizationFeed;
   private readonly runner: UtilizationRunner;
+  private readonly watcher: ResourceWatcher;
   private attached = false;
 
   constructor(
@@ -56,7 +58,11 @@ export class UtilizationController {
     });
     panel.onDidDispose(() => {
       this.detach();
+      this.watcher.dispose();
       this.runner.dispose();
+    });
+    this.watcher = new ResourceWatcher(uri.fsPath, false, (what) => {
+      this.changed(what);
     });
     fillPage(panel.webview, services.extensionUri, { kind: 'utilization', resource: uri, title: label });
     void this.measure();
@@ -137,16 +143,29 @@ export class UtilizationController {
     return vscode.l10n.t('Saved as {0}', path.basename(target.path));
   }
 
-  /** The search is over: the engine knows its result and only writes. */
   private async decompose(): Promise<string | undefined> {
-    if (this.feed.document === undefined) throw new Error(vscode.l10n.t('There is no result yet.'));
+    const { document } = this.feed;
+    if (document === undefined) throw new Error(vscode.l10n.t('There is no result yet.'));
     const target = await this.askWhere('decomposed.safetensors', { safetensors: ['safetensors'] });
     if (target === undefined) return undefined;
     if (target.scheme !== 'file') throw new Error(vscode.l10n.t('Files can only be written to disk.'));
-    await this.runner.start(await this.params(target.fsPath));
-    const { status, message } = this.feed.state;
-    if (status === 'failed') throw new Error(message);
-    return status === 'done' ? vscode.l10n.t('Saved as {0}', path.basename(target.path)) : undefined;
+    const written = await this.runner.decompose(await this.params(target.fsPath), document);
+    switch (written.kind) {
+      case 'cancelled':
+        return undefined;
+      case 'changed':
+        throw new Error(
+          vscode.l10n.t(
+            'The network, its data or the recipe changed since it was measured. Measure again before writing a checkpoint.',
+          ),
+        );
+      case 'done': {
+        const { files, notes } = written.document;
+        if (files?.decomposed === undefined)
+          throw new Error(notes.at(-1) ?? vscode.l10n.t('There is nothing to write.'));
+        return vscode.l10n.t('Saved as {0}', path.basename(files.decomposed));
+      }
+    }
   }
 
   private async askWhere(
@@ -175,6 +194,18 @@ export class UtilizationController {
       this.services.log.warn(message);
       this.post({ type: 'reply', request, ok: false, message });
     }
+  }
+
+  private changed(what: 'changed' | 'gone'): void {
+    const name = path.basename(this.measured.uri.fsPath);
+    this.feed.notice(
+      what === 'gone'
+        ? vscode.l10n.t('{0} is gone; it cannot be measured any more.', name)
+        : vscode.l10n.t(
+            '{0} changed on disk; the result is of the file as it was. Measure Again goes by the new one.',
+            name,
+          ),
+    );
   }
 
   private detach(): void {

@@ -1,5 +1,7 @@
+import type { UtilizationDocument } from '../../engine/utilizationDocument';
 import type { UtilizeParams } from '../../engine/utilizationProtocol';
 import type { EngineClient, JobListener } from '../engineClient';
+import { sameNames } from '../panel/auditFeed';
 import { endingOf, type ActivityListener, type AuditSettings } from '../panel/auditRunner';
 import type { UtilizationFeed } from './utilizationFeed';
 
@@ -9,6 +11,13 @@ export type MeasurementParams = Omit<UtilizeParams, 'job' | 'resume' | keyof Aud
 interface Run {
   readonly controller: AbortController;
 }
+
+/** How the writing of a decomposed checkpoint ended. */
+export type Decomposed =
+  | { readonly kind: 'done'; readonly document: UtilizationDocument }
+  | { readonly kind: 'cancelled' }
+  /** The network, its data or its settings are no longer those of the result: nothing was written. */
+  | { readonly kind: 'changed' };
 
 /** The measurement of one network for one feed; only the newest run reaches the feed. */
 export class UtilizationRunner {
@@ -25,31 +34,91 @@ export class UtilizationRunner {
 
   /** Goes on where an earlier measurement of the same stopped. Never rejects: failures go to the feed. */
   async start(params: MeasurementParams): Promise<void> {
-    this.cancel();
-    const run: Run = { controller: new AbortController() };
-    this.run = run;
+    const run = this.begin();
     const { feed, activity, engine } = this;
     feed.begin();
-    activity.started(() => {
-      this.cancel();
-    });
     const isCurrent = (): boolean => this.run === run;
-    const { backend, threads } = this.settings();
-    const request: UtilizeParams = {
-      ...params,
-      job: engine.newJob(),
-      resume: true,
-      ...(backend !== undefined && { backend }),
-      ...(threads !== undefined && { threads }),
-    };
     try {
-      const document = await engine.run('utilize', request, this.listener(isCurrent), run.controller.signal);
+      const document = await engine.run(
+        'utilize',
+        this.request(params),
+        this.listener(isCurrent),
+        run.controller.signal,
+      );
       if (isCurrent()) feed.end({ type: 'done', document });
     } catch (error) {
       if (isCurrent()) feed.end(endingOf(error));
     } finally {
       if (isCurrent()) activity.ended();
     }
+  }
+
+  /**
+   * Measures once more to write what the result on show is of, which stays on show: every probe comes from the kept
+   * search. A network that turns out to be another one is left alone.
+   *
+   * @param shown the result on show
+   * @throws what the engine says
+   */
+  async decompose(params: MeasurementParams, shown: UtilizationDocument): Promise<Decomposed> {
+    const run = this.begin();
+    const { feed, activity, engine } = this;
+    let document = shown;
+    let isAnother = false;
+    const listener: JobListener = {
+      utilizationOpened: ({ network, layers, resumedProbes }) => {
+        isAnother =
+          network.identity !== shown.network.identity ||
+          resumedProbes < shown.summary.passes ||
+          !sameNames(namesOf(layers), namesOf(shown.layers));
+        if (isAnother) run.controller.abort();
+      },
+      utilizationStage: ({ stage }) => {
+        if (this.run === run) feed.reached(stage);
+      },
+      progress: ({ progress }) => {
+        if (this.run !== run) return;
+        feed.progressed(progress);
+        activity.progress(progress.fraction);
+      },
+      restarted: () => undefined,
+    };
+    feed.reached({ kind: 'opening' });
+    try {
+      const request = { ...this.request(params), ...settingsOf(shown) };
+      document = await engine.run('utilize', request, listener, run.controller.signal);
+      return { kind: 'done', document };
+    } catch (error) {
+      if (isAnother) return { kind: 'changed' };
+      if (endingOf(error).type === 'cancelled') return { kind: 'cancelled' };
+      throw error;
+    } finally {
+      if (this.run === run) {
+        feed.end({ type: 'done', document });
+        activity.ended();
+      }
+    }
+  }
+
+  private begin(): Run {
+    this.cancel();
+    const run: Run = { controller: new AbortController() };
+    this.run = run;
+    this.activity.started(() => {
+      this.cancel();
+    });
+    return run;
+  }
+
+  private request(params: MeasurementParams): UtilizeParams {
+    const { backend, threads } = this.settings();
+    return {
+      ...params,
+      job: this.engine.newJob(),
+      resume: true,
+      ...(backend !== undefined && { backend }),
+      ...(threads !== undefined && { threads }),
+    };
   }
 
   cancel(): void {
@@ -90,4 +159,21 @@ export class UtilizationRunner {
       },
     };
   }
+}
+
+/** What the dimensions of a result were chosen by, whatever the recipe says by now. */
+function settingsOf({
+  mode,
+  delta,
+  energy,
+}: UtilizationDocument): Pick<UtilizeParams, 'mode' | 'delta' | 'energy'> {
+  return {
+    mode,
+    ...(delta !== undefined && { delta }),
+    ...(energy !== undefined && { energy: energy.input }),
+  };
+}
+
+function namesOf(layers: readonly { readonly name: string }[]): readonly string[] {
+  return layers.map(({ name }) => name);
 }

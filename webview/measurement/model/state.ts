@@ -52,6 +52,11 @@ export function isBusy({ phase }: MeasurementState): boolean {
   return phase.kind === 'opening' || phase.kind === 'running';
 }
 
+/** The result is there, and a decomposed checkpoint is being written from it: that has stages of its own. */
+export function isWriting({ phase, stage }: MeasurementState): boolean {
+  return phase.kind === 'done' && stage !== undefined;
+}
+
 export function receive(
   state: MeasurementState,
   message: Exclude<ToUtilization, { type: 'reply' }>,

@@ -62,14 +62,17 @@ function metricCard(state: MeasurementState, soFar: string): Card {
       detail: metric === undefined ? 'the data has no labels' : 'not known yet',
     };
   const allowed = summary?.guaranteedDrop;
-  const least =
-    allowed === undefined || before === undefined || metric === 'loss'
-      ? ''
-      : ` · allowed ${metricText(metric, before - allowed)}`;
+  const decomposed = summary?.afterDecomposition;
+  const more =
+    decomposed !== undefined
+      ? ` · ${metricText(metric, decomposed)} decomposed`
+      : allowed === undefined || before === undefined || metric === 'loss'
+        ? ''
+        : ` · allowed ${metricText(metric, Math.max(0, before - allowed))}`;
   return {
     title,
     value: after === undefined ? UNKNOWN : { text: metricText(metric, after) },
-    detail: before === undefined ? '' : `${metricText(metric, before)} before${least}`,
+    detail: before === undefined ? '' : `${metricText(metric, before)} before${more}`,
   };
 }
 
@@ -92,8 +95,8 @@ function savingsCard(state: MeasurementState, soFar: string): Card {
   const total = state.opened?.network.parameters ?? 0;
   return {
     title,
-    value: { text: total > 0 ? `${percent(saved / total)} of parameters` : counted(saved, 'parameter') },
-    detail: `${count(shrinking)} of ${counted(state.layers.length, 'layer')} would shrink`,
+    value: { text: total > 0 ? percent(saved / total) : counted(saved, 'parameter') },
+    detail: `${total > 0 ? 'of all parameters: ' : ''}${count(shrinking)} of ${counted(state.layers.length, 'layer')} would shrink`,
     action: {
       ...{ kind: 'sort', sort: { column: 'saves', direction: 'descending' } },
       says: 'Sort the table by what each layer would save',

@@ -16,6 +16,13 @@ export interface LayerLook {
 /** Of the axis of values, beyond the outermost of them. */
 const MARGIN = 0.06;
 
+const TICKS = 6;
+
+interface ValueRange {
+  readonly min: number;
+  readonly max: number;
+}
+
 export function layerConfig(
   curve: LayerCurve,
   { view, metric, theme }: LayerLook,
@@ -24,6 +31,7 @@ export function layerConfig(
   const range = view === 'search' ? valueRange(curve) : { min: SMALLEST_SHARE, max: 1 };
   const y = axisLook(theme, view === 'search' ? (metric ?? 'value') : 'share of energy');
   const x = axisLook(theme, view === 'search' ? 'dimensions kept' : 'index');
+  const decimals = decimalsOf(range, metric);
   overlay.theme = theme;
   overlay.lines =
     curve.threshold === undefined
@@ -57,8 +65,8 @@ export function layerConfig(
           ...range,
           ticks: {
             ...y.ticks,
-            maxTicksLimit: 6,
-            callback: (value) => tick(view, metric, Number(value)),
+            ...{ maxTicksLimit: TICKS, includeBounds: false },
+            callback: (value) => tick(view, Number(value), decimals),
           },
         },
       },
@@ -67,8 +75,14 @@ export function layerConfig(
   };
 }
 
-function tick(view: LayerView, metric: Metric | undefined, value: number): string {
-  if (view === 'search') return metric === 'loss' ? String(Number(value.toPrecision(3))) : count(value);
+/** Ticks of the search that are told apart, and no more digits than that. */
+function decimalsOf({ min, max }: ValueRange, metric: Metric | undefined): number {
+  const most = metric === 'loss' ? 6 : 2;
+  return Math.min(most, Math.max(0, Math.ceil(-Math.log10((max - min) / TICKS))));
+}
+
+function tick(view: LayerView, value: number, decimals: number): string {
+  if (view === 'search') return value.toFixed(decimals);
   const power = Math.log10(value);
   return Math.abs(power - Math.round(power)) < 1e-6 ? `1e${Math.round(power)}` : '';
 }
@@ -77,7 +91,7 @@ function datasets(
   { points, passed, failed, chosen }: LayerCurve,
   view: LayerView,
   theme: Theme,
-  { min, max }: { readonly min: number; readonly max: number },
+  { min, max }: ValueRange,
 ): ChartDataset<'line', XY[]>[] {
   const line = (data: readonly XY[], colour: string, more: object): ChartDataset<'line', XY[]> => ({
     ...{ data: [...data], borderColor: colour, backgroundColor: colour, pointHitRadius: 0 },
@@ -109,7 +123,7 @@ function datasets(
   ];
 }
 
-function valueRange({ points, threshold }: LayerCurve): { readonly min: number; readonly max: number } {
+function valueRange({ points, threshold }: LayerCurve): ValueRange {
   const values = [...points.map(({ y }) => y), ...(threshold === undefined ? [] : [threshold])];
   if (values.length === 0) return { min: 0, max: 1 };
   const [low, high] = [Math.min(...values), Math.max(...values)];

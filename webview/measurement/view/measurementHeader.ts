@@ -5,7 +5,7 @@ import { button } from '../../toolkit';
 import { element, setText } from '../../view/element';
 import { backendFacts, pathOf, ProgressBar, timeLeft } from '../../view/headerParts';
 import { nameTitle } from '../../view/nameText';
-import { isBusy, type MeasurementState } from '../model/state';
+import { isBusy, isWriting, type MeasurementState } from '../model/state';
 import { modeWords, stageWords } from '../model/words';
 
 export interface HeaderActions {
@@ -26,6 +26,7 @@ export class MeasurementHeader {
   private readonly progress = new ProgressBar('Measurement progress');
   private readonly cancel: HTMLElement;
   private readonly resume: HTMLElement;
+  private readonly again: HTMLElement;
   private readonly whenDone: readonly HTMLElement[];
   private readonly audit: HTMLElement;
 
@@ -36,6 +37,9 @@ export class MeasurementHeader {
     const title = element('h1', { title: nameTitle(path) }, 'Utilized rank of ', name);
     this.cancel = button('Cancel', actions.cancel);
     this.resume = button('Resume', actions.resume, { appearance: 'primary' });
+    this.again = button('Measure Again', actions.resume);
+    this.again.title =
+      'After a change of the recipe, the model or its data; what is the same is not run again';
     const recipe = button('Open Recipe', actions.openRecipe);
     recipe.hidden = !/\.json$/i.test(path);
     this.audit = button('Audit', actions.openAudit);
@@ -53,27 +57,28 @@ export class MeasurementHeader {
       element(
         'div',
         { class: 'actions' },
-        ...[this.status, this.cancel, this.resume, recipe, this.audit, decompose, save],
+        ...[this.status, this.cancel, this.resume, this.again, recipe, this.audit, decompose, save],
       ),
     );
   }
 
   render(state: MeasurementState): void {
     this.renderFacts(state);
-    const { phase, progress, finished, layers, stage } = state;
-    const busy = isBusy(state);
-    this.progress.render(busy, phase.kind === 'running' ? progress?.fraction : undefined);
+    const { phase, progress, finished, layers } = state;
+    const writing = isWriting(state);
+    const busy = isBusy(state) || writing;
+    this.progress.render(busy, phase.kind === 'opening' ? undefined : progress?.fraction);
     this.cancel.hidden = !busy;
     this.resume.hidden = phase.kind !== 'cancelled';
-    for (const action of this.whenDone) action.hidden = phase.kind !== 'done';
+    for (const action of [this.again, ...this.whenDone]) action.hidden = phase.kind !== 'done' || writing;
     this.audit.hidden = phase.kind !== 'done' || phase.document.checkpoint === undefined;
     this.stage.hidden = !busy;
-    setText(this.stage, busy ? stageWords(phase.kind === 'opening' ? undefined : stage) : '');
+    setText(this.stage, busy ? stageText(state) : '');
     const words =
       phase.kind === 'running'
         ? `${count(finished)} of ${counted(layers.length, 'layer')}${timeLeft(progress)}`
         : phase.kind === 'cancelled'
-          ? `Stopped after ${counted(state.passes, 'pass').replace(/passs$/, 'passes')}; what was probed is kept`
+          ? `Stopped after ${count(state.passes)} ${state.passes === 1 ? 'pass' : 'passes'}; what was probed is kept`
           : '';
     setText(this.status, words);
     this.status.hidden = words === '';
@@ -91,7 +96,7 @@ export class MeasurementHeader {
         : [
             element('bdi', { text: nameTitle(network.runtime) }),
             counted(network.parameters, 'parameter'),
-            `${count(network.gramSamples)} samples seen, ${count(network.validationSamples)} for validation`,
+            `subspaces of ${counted(network.gramSamples, 'sample')}, validation on ${count(network.validationSamples)}`,
           ]),
       ...(document === undefined ? [] : [modeWords(document.mode, document.delta, document.energy)]),
       ...backendFacts(opened?.backend),
@@ -99,4 +104,13 @@ export class MeasurementHeader {
     ];
     this.facts.replaceChildren(...facts.map((fact) => element('span', { class: 'fact' }, fact)));
   }
+}
+
+/** While a checkpoint is written, what was measured is not searched again: the stages before only prepare it. */
+function stageText(state: MeasurementState): string {
+  const { phase, stage } = state;
+  if (phase.kind === 'opening') return stageWords(undefined);
+  return isWriting(state) && stage?.kind !== 'opening'
+    ? stageWords({ kind: 'decomposing' })
+    : stageWords(stage);
 }

@@ -88,7 +88,7 @@ export class RanksView extends BarView {
     this.scale.set(view.scale);
     this.frame.showAs(view.ranksAs);
     const at = layers.findIndex(({ name }) => name === selected);
-    this.marks.selected = at < 0 ? new Map() : new Map([[at, theme.foreground]]);
+    this.marks.selected = at < 0 ? new Map() : new Map([[at, theme.edge]]);
     const snapshot = this.snapshot(view.scale);
     const series = snapshotSeries(snapshot, theme);
     this.drawLegend(series);
