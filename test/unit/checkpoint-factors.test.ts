@@ -242,9 +242,7 @@ describe('elements of narrow types', () => {
   }
 });
 
-interface LayerEntry {
-  readonly [key: string]: unknown;
-}
+type LayerEntry = Readonly<Record<string, unknown>>;
 
 const entry: LayerEntry = {
   factorization: 'sine',

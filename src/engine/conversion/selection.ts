@@ -28,7 +28,8 @@ export function selectLayers(
   isWanted?: (layer: Layer) => boolean,
 ): Selected[] {
   const overlapping = overlappingTensors(checkpoint);
-  const names = new Set(checkpoint.tensors.map(({ name }) => name));
+  // A weight's own factors are written anew, or stay.
+  const names = new Set(checkpoint.tensors.flatMap(({ name, role }) => (role === 'factor' ? [] : [name])));
   const selected = layers.map((layer): Selected => {
     const reason =
       unsuitable(layer) ??
