@@ -23,8 +23,9 @@ const BATCH_NORM_MOMENTUM = 0.1;
  * order of a PyTorch kernel's input (channel, row, column): batch·places × channels·9. A convolution is then one
  * matrix product with the kernel as it is stored, which the cpu backend does 20 times faster than its own
  * convolution gradient.
+ * @param before zeros above and to the left: 1 as PyTorch pads, 0 as Keras pads even sides at stride 2
  */
-function patches(images, stride) {
+export function patches(images, stride, before = 1) {
   const [batch, side, , channels] = images.shape;
   const outputSide = side / stride;
   const columns = channels * 9;
@@ -32,8 +33,8 @@ function patches(images, stride) {
   const forEachPair = (visit) => {
     for (let b = 0; b < batch; b++) {
       for (let place = 0; place < outputSide * outputSide; place++) {
-        const top = Math.floor(place / outputSide) * stride - 1;
-        const left = (place % outputSide) * stride - 1;
+        const top = Math.floor(place / outputSide) * stride - before;
+        const left = (place % outputSide) * stride - before;
         const start = (b * outputSide * outputSide + place) * columns;
         for (let tap = 0; tap < 9; tap++) {
           const row = top + Math.floor(tap / 3);

@@ -256,6 +256,23 @@ def shared(folder):
     }
 
 
+def sample(folder):
+    """The project's own small network on its own images."""
+    model = json.loads((folder / "network" / "model.json").read_text())
+    blob = (folder / "network" / "weights.bin").read_bytes()
+    w = {k: torch.from_numpy(v).double() for k, v in weights_of(model, blob).items()}
+    data = np.load(folder / "glyphs.npz")
+    v = torch.from_numpy(data["images"].astype(np.float64) * 0.01 - 1)[:, None]
+    for name in ("conv1", "conv2"):
+        kernel = w[name + "/kernel"].permute(3, 2, 0, 1)
+        # Keras pads even sizes at stride 2 at the end only.
+        v = F.relu(F.conv2d(F.pad(v, (0, 1, 0, 1)), kernel, w[name + "/bias"], stride=2))
+    v = v.permute(0, 2, 3, 1).reshape(len(v), -1)
+    v = F.relu(v @ w["hidden/kernel"] + w["hidden/bias"])
+    logits = v @ w["classifier/kernel"] + w["classifier/bias"]
+    return {"images": len(v), "right": int((logits.argmax(1).numpy() == data["labels"]).sum())}
+
+
 def gram_facts(flat):
     g = flat.T @ flat
     ones = torch.arange(1, g.shape[0] + 1).double()
@@ -272,7 +289,10 @@ def mnist(folder):
 
 def tfjs_weights(folder):
     model = json.loads((folder / "model.json").read_text())
-    blob = (folder / "group1-shard1of1.bin").read_bytes()
+    return weights_of(model, (folder / "group1-shard1of1.bin").read_bytes())
+
+
+def weights_of(model, blob):
     weights, at = {}, 0
     for spec in model["weightsManifest"][0]["weights"]:
         count = int(np.prod(spec["shape"]))
@@ -289,6 +309,7 @@ def main():
         "pictures": pictures(),
         "arrays": arrays(),
         "residual": residual(),
+        "sample": sample(HERE.parent.parent / "media" / "sample"),
     }
     if len(sys.argv) > 1:
         reference["shared"] = shared(Path(sys.argv[1]))

@@ -32,6 +32,8 @@ export interface NetworkReferences {
     readonly accuracy: number;
     readonly outputs: readonly number[];
   };
+  /** The project's own network, media/sample/network. */
+  readonly sample: { readonly images: number; readonly right: number };
   readonly shared: {
     readonly tfjs: {
       readonly images: number;

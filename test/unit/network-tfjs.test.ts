@@ -7,12 +7,12 @@ import { createBackend } from '../../src/compute';
 import type { LayerGram, RunnableNetwork } from '../../src/network/network';
 import { openNetwork } from '../../src/network/open';
 import type { DataRecipe } from '../../src/network/recipe';
-import { parseRecipe } from '../../src/network/readRecipe';
+import { parseRecipe, readRecipe } from '../../src/network/readRecipe';
 import { loadTensorFlow } from '../../src/network/tfjs';
 import { patchRows, type ConvolutionGeometry } from '../../src/network/tfjs/patches';
 import { temporaryFolder } from '../fixtures/handmade';
 import { NETWORK_FIXTURES, networkReferences } from '../reference/networkReferences';
-import { sharedData } from '../reference/references';
+import { ROOT, sharedData } from '../reference/references';
 
 const backend = createBackend('wasm', 2);
 after(() => backend.dispose());
@@ -394,6 +394,16 @@ describe('a model.json that is wrong', () => {
     const text = readFileSync(model, 'utf8');
     await assert.rejects(open(write('model.json', text.slice(0, 500)), data), /not valid JSON/);
   });
+});
+
+test('the sample that comes with the project runs from its recipe, as PyTorch runs it', async () => {
+  const recipe = await readRecipe(path.join(ROOT, 'media/sample/glyphs.rankscope.json'));
+  const network = await openNetwork(recipe, { backend, signal: never, trusted: false });
+  const { images, right } = references.sample;
+  const { value, samples } = await network.evaluate(undefined, never);
+  assert.equal(samples, images);
+  assert.ok(Math.abs(value - (100 * right) / images) < 1e-9);
+  await network.dispose();
 });
 
 const shared = sharedData();
