@@ -19,7 +19,7 @@ import { renderUtilization } from './utilizeTable';
 /** `rankscope utilize`. */
 export const utilizeCommand: CliCommand = {
   name: 'utilize',
-  usage: [['utilize <recipe|model>', 'utilized ranks of a network on data, and what they buy']],
+  usage: [['utilize <recipe|model>', 'ranks that a network uses on data']],
   help: UTILIZE_HELP,
   parse(argv) {
     const options = parseUtilize(argv);

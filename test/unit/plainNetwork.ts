@@ -339,3 +339,32 @@ function changed(
     change?.layer === i ? Float64Array.from(Float32Array.from(change.weight)) : weight,
   );
 }
+
+/**
+ * The two linear layers alone, as a model of their own: what they are given, and the classes. Samples repeat, with
+ * noise, so that an evaluation takes as long as wanted.
+ */
+export function plainHead(samples: number): {
+  readonly weights: readonly [Float64Array, Float64Array];
+  readonly biases: readonly [Float64Array, Float64Array];
+  readonly inputs: Float32Array;
+  readonly labels: Int32Array;
+  readonly shapes: { readonly inputs: number; readonly hidden: number; readonly classes: number };
+} {
+  const { weights, biases } = plainParameters();
+  const [first = new Float64Array(0), second = new Float64Array(0)] = weights.slice(3);
+  const { images, labels } = stripes(120, 24);
+  const rows = images.map((image) => features(weights, image));
+  const random = uniform(25);
+  const inputs = new Float32Array(samples * FEATURES);
+  for (let s = 0; s < samples; s++)
+    for (const [j, value] of (rows[s % rows.length] ?? new Float64Array(0)).entries())
+      inputs[s * FEATURES + j] = value * (1 + 0.05 * random());
+  return {
+    weights: [first, second],
+    biases,
+    inputs,
+    labels: Int32Array.from({ length: samples }, (_, s) => labels[s % labels.length] ?? 0),
+    shapes: { inputs: FEATURES, hidden: HIDDEN, classes: CLASSES },
+  };
+}

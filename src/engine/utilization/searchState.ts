@@ -20,10 +20,10 @@ import { TOOL } from '../version';
 /** Raised when the files below, or what decides their numbers, change. */
 const STATE_VERSION = 1;
 
-/** Searches are pruned down to this, those untouched longest first: the subspaces of one large transformer. */
+/** What is kept of networks is pruned down to this: the subspaces of two ViT-B. */
 const MAX_BYTES = 2 * 2 ** 30;
 
-/** A search touched more recently than this may be running. */
+/** Searches on a network touched more recently than this may be running. */
 const RUNNING_MS = 24 * 3600 * 1000;
 
 /** What decides every number of a search. */
@@ -151,12 +151,9 @@ export class SearchState {
     }
   }
 
-  /** Keeps the document of a search that nothing is left of; its subspaces, which are large, go. */
+  /** Keeps the document of a search that nothing is left of; the subspaces stay for searches with other settings. */
   async finish(document: UtilizationDocument): Promise<void> {
     await writeWhole(this.documentFile, JSON.stringify(document)).catch(ignore);
-    const names = await readdir(this.folder).catch(() => []);
-    const large = names.filter((name) => name.startsWith(INPUTS));
-    await Promise.all(large.map((name) => rm(path.join(this.folder, name), { force: true }).catch(ignore)));
     await pruneSearches(path.dirname(this.folder), this.folder);
   }
 
@@ -238,17 +235,23 @@ async function writeWhole(file: string, contents: Uint8Array | string): Promise<
   }
 }
 
-/** Removes whole searches, those untouched longest first, while all together take too much. */
+/**
+ * Removes what is kept of networks, those untouched longest first, while all together take too much; of the current one
+ * only its subspaces, when they alone do.
+ */
 async function pruneSearches(root: string, current: string): Promise<void> {
   const names = await readdir(root).catch(() => []);
-  const searches = await Promise.all(names.map((name) => sizeOf(path.join(root, name))));
-  let bytes = searches.reduce((sum, search) => sum + search.bytes, 0);
-  for (const search of searches.sort((a, b) => a.touched - b.touched)) {
+  const networks = await Promise.all(names.map((name) => sizeOf(path.join(root, name))));
+  let bytes = networks.reduce((sum, network) => sum + network.bytes, 0);
+  for (const network of networks.sort((a, b) => a.touched - b.touched)) {
     if (bytes <= MAX_BYTES) return;
-    if (search.folder === current || Date.now() - search.touched < RUNNING_MS) continue;
-    await rm(search.folder, { recursive: true, force: true }).catch(ignore);
-    bytes -= search.bytes;
+    if (network.folder === current || Date.now() - network.touched < RUNNING_MS) continue;
+    await rm(network.folder, { recursive: true, force: true }).catch(ignore);
+    bytes -= network.bytes;
   }
+  if ((networks.find(({ folder }) => folder === current)?.bytes ?? 0) <= MAX_BYTES) return;
+  for (const name of await readdir(current).catch(() => []))
+    if (name.startsWith(INPUTS)) await rm(path.join(current, name), { force: true }).catch(ignore);
 }
 
 async function sizeOf(folder: string): Promise<{ folder: string; bytes: number; touched: number }> {
