@@ -5,7 +5,7 @@ import {
   factorParameters,
   largestSavingRank,
   mapFit,
-  multiplyOut,
+  materialiseFactors,
 } from './twoFactors';
 
 /** Most steps of a fit unless told otherwise. */
@@ -54,6 +54,6 @@ export const sineLowRank: Factorization = {
     const { omega, gain } = matrix.scalars;
     if (omega === undefined || gain === undefined)
       throw new Error('a sine-low-rank matrix needs its omega and its gain');
-    return multiplyOut(matrix, (x) => Math.sin(omega * x) / gain);
+    return materialiseFactors(matrix, { activation: 'sine', omega, gain });
   },
 };

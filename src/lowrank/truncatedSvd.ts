@@ -5,7 +5,7 @@ import {
   factorParameters,
   largestSavingRank,
   mapFit,
-  multiplyOut,
+  materialiseFactors,
 } from './twoFactors';
 
 /**
@@ -31,5 +31,5 @@ export const truncatedSvd: Factorization = {
       svdRelativeError: relativeError,
     }));
   },
-  materialise: (matrix) => multiplyOut(matrix, (x) => x),
+  materialise: (matrix) => materialiseFactors(matrix, { activation: 'identity', omega: 1, gain: 1 }),
 };

@@ -1,4 +1,5 @@
 /** What factorizations into U (m × k) and V (n × k) have in common. */
+import { multiplyOut, type ProductFactors } from '../checkpoint/activatedProduct';
 import type { FitResult } from '../compute';
 import type { FactoredMatrix } from './factorization';
 
@@ -42,20 +43,18 @@ export function factoredMatrix(
 }
 
 /**
- * φ(U·Vᵀ), m × n row-major: sums and φ in float64, the result rounded once.
+ * φ(ω·U·Vᵀ)/g, m × n row-major: sums and φ in float64, the result rounded once.
  * @throws {Error} when a factor is missing or is not of the matrix' size.
  */
-export function multiplyOut(matrix: FactoredMatrix, activation: (x: number) => number): Float32Array {
+export function materialiseFactors(
+  matrix: FactoredMatrix,
+  how: Pick<ProductFactors, 'activation' | 'omega' | 'gain'>,
+): Float32Array {
   const { rows, columns, rank } = matrix;
-  const U = Float64Array.from(factorData(matrix, 'U', rows));
-  const V = Float64Array.from(factorData(matrix, 'V', columns));
+  const U = factorData(matrix, 'U', rows);
+  const V = factorData(matrix, 'V', columns);
   const W = new Float32Array(rows * columns);
-  for (let i = 0; i < rows; i++)
-    for (let j = 0; j < columns; j++) {
-      let sum = 0;
-      for (let r = 0; r < rank; r++) sum += (U[i * rank + r] ?? 0) * (V[j * rank + r] ?? 0);
-      W[i * columns + j] = activation(sum);
-    }
+  multiplyOut({ ...how, rows, columns, rank, U, V, transposed: false }, W);
   return W;
 }
 
