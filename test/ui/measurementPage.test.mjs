@@ -57,7 +57,7 @@ describe('the measurement page', () => {
       await show(page, measurementMessages(syntheticMeasurement(20), 7));
       assert.match(
         await text(page.locator('.stage')),
-        /trying \d+ input dimensions, between 1 and \d+ · pass \d+/,
+        /trying \d+ input dimensions, between \d+ and \d+ · pass \d+/,
       );
       assert.match(await text(page.locator('.progress-text')), /7 of 20 layers · 41 s left/);
       assert.match(await text(page.locator('.cards')), /Mean layer utilization, so far/);
@@ -82,6 +82,25 @@ describe('the measurement page', () => {
       assert.equal((await said(page, 'decompose')).length, 1);
     }));
 
+  it('keeps the result on show while a checkpoint is written from it, then says what that costs', () =>
+    inPage({}, async (page) => {
+      const measurement = syntheticMeasurement(5);
+      const messages = measurementMessages(measurement);
+      await show(page, [...messages, { type: 'stage', stage: { kind: 'grams' } }]);
+      assert.match(await text(page.locator('.stage')), /^Writing the decomposed checkpoint/);
+      assert.equal(await button(page, 'Decompose…').isVisible(), false);
+      assert.equal(await rows(page).count(), 5);
+      await button(page, 'Cancel').click();
+      assert.equal((await said(page, 'cancel')).length, 1);
+      const { document } = messages.at(-1);
+      const summary = { ...document.summary, afterDecomposition: 90.125 };
+      await show(page, [{ type: 'done', document: { ...document, summary } }]);
+      assert.equal(await page.locator('.stage').isVisible(), false);
+      assert.match(await text(page.locator('.cards')), /90\.13 % decomposed/);
+      await button(page, 'Measure Again').click();
+      assert.equal((await said(page, 'resume')).length, 1);
+    }));
+
   it('puts the least used layers first when asked to', () =>
     inPage({}, async (page) => {
       const measurement = syntheticMeasurement(20);
@@ -103,6 +122,7 @@ describe('the measurement page', () => {
       const { kS, kT, shape } = measurement.layers[3];
       const legend = page.getByRole('region', { name: 'Layer', exact: true }).locator('.legend');
       assert.equal(await text(legend), `k_S = ${kS} of ${shape[1]} (dotted).`);
+      await page.screenshot({ path: path.join(ARTIFACTS, 'measurement-spectrum.png') });
       await page.getByRole('button', { name: 'Outputs' }).click();
       await painted(page);
       assert.equal(await text(legend), `k_T = ${kT} of ${shape[0]} (dotted).`);

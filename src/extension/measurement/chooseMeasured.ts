@@ -1,12 +1,8 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { isRecipe, isRunnableModel, namesFile, programFor } from './recipeNames';
 import { recipeTemplate } from './recipeTemplate';
 import type { MeasuredResource } from './utilizationController';
-
-const RECIPE = /\.rankscope\.json$/i;
-
-/** Models that run without a program of the user's; they need data. */
-const RUNNABLE = /\.onnx$|(?:^|\/)model\.json$/i;
 
 /** More recipes than this in a workspace are not looked at one by one. */
 const MAX_RECIPES = 200;
@@ -21,8 +17,8 @@ const MAX_RECIPE_BYTES = 1 << 20;
 export async function chooseMeasured(
   resource: vscode.Uri | undefined,
 ): Promise<MeasuredResource | undefined> {
-  if (resource !== undefined && RECIPE.test(resource.path)) return { uri: resource };
-  if (resource !== undefined && RUNNABLE.test(resource.path)) return modelWithData(resource);
+  if (resource !== undefined && isRecipe(resource.path)) return { uri: resource };
+  if (resource !== undefined && isRunnableModel(resource.path)) return modelWithData(resource);
   const recipes = await findRecipes(resource);
   const naming = resource === undefined ? [] : await thoseNaming(recipes, resource);
   const [only] = naming;
@@ -37,16 +33,14 @@ async function findRecipes(resource: vscode.Uri | undefined): Promise<readonly v
   const folder = vscode.Uri.joinPath(resource, '..');
   const entries = await vscode.workspace.fs.readDirectory(folder);
   const beside = entries
-    .filter(([name, type]) => (type & vscode.FileType.File) !== 0 && RECIPE.test(name))
+    .filter(([name, type]) => (type & vscode.FileType.File) !== 0 && isRecipe(name))
     .map(([name]) => vscode.Uri.joinPath(folder, name));
   return [...beside, ...found];
 }
 
-/** Recipes whose text names the file; whether they mean this one is seen when they are read. */
 async function thoseNaming(recipes: readonly vscode.Uri[], resource: vscode.Uri): Promise<vscode.Uri[]> {
-  const name = JSON.stringify(path.posix.basename(resource.path)).slice(1, -1);
   const texts = await Promise.all(recipes.map(readText));
-  return recipes.filter((_, i) => texts[i]?.includes(name) === true);
+  return recipes.filter((_, i) => namesFile(texts[i] ?? '', resource.path));
 }
 
 async function readText(uri: vscode.Uri): Promise<string> {
@@ -85,7 +79,7 @@ async function pick(
           [vscode.l10n.t('Models')]: ['onnx', 'json'],
         });
         if (model === undefined) return undefined;
-        return RECIPE.test(model.path) ? { uri: model } : modelWithData(model);
+        return isRecipe(model.path) ? { uri: model } : modelWithData(model);
       },
     },
   );
@@ -126,10 +120,7 @@ async function newRecipe(resource: vscode.Uri | undefined): Promise<undefined> {
   });
   if (target === undefined) return undefined;
   const place = vscode.Uri.joinPath(target, '..');
-  const program = vscode.Uri.joinPath(
-    place,
-    `${path.posix.basename(target.path).replace(RECIPE, '').replace(/\W/g, '_')}_load.py`,
-  );
+  const program = vscode.Uri.joinPath(place, programFor(target.path));
   const checkpoint = resource === undefined ? undefined : path.posix.relative(place.path, resource.path);
   const { recipe, python } = recipeTemplate(path.posix.basename(program.path), checkpoint);
   await vscode.workspace.fs.writeFile(target, new TextEncoder().encode(recipe));

@@ -6,6 +6,7 @@ import { fillPage, type PanelServices } from '../panel/page';
 import { ResourceWatcher } from '../panel/resourceWatcher';
 import { auditSettings } from '../settings';
 import { chosenInterpreter } from './interpreter';
+import { measuredStem } from './recipeNames';
 import { UtilizationFeed, type UtilizationState } from './utilizationFeed';
 import { UtilizationRunner, type MeasurementParams } from './utilizationRunner';
 
@@ -173,9 +174,8 @@ export class UtilizationController {
     filters: Readonly<Record<string, string[]>>,
   ): Promise<vscode.Uri | undefined> {
     const { uri } = this.measured;
-    const stem = path.basename(uri.path).replace(/\.(?:rankscope\.json|onnx|json)$/i, '');
     const target = await vscode.window.showSaveDialog({
-      defaultUri: vscode.Uri.joinPath(uri, '..', `${stem}.${ending}`),
+      defaultUri: vscode.Uri.joinPath(uri, '..', `${measuredStem(uri.path)}.${ending}`),
       filters,
     });
     if (target?.toString() === uri.toString())

@@ -1,7 +1,7 @@
-import path from 'node:path';
 import * as vscode from 'vscode';
 import type { KeptState } from '../../../webview/protocol';
 import { webviewOptions } from '../panel/page';
+import { measuredStem } from './recipeNames';
 import {
   UtilizationController,
   type MeasuredResource,
@@ -44,7 +44,7 @@ export class Utilizations implements vscode.Disposable {
     void this.memory.update(dataKey(uri), data?.toString());
     const panel = vscode.window.createWebviewPanel(
       UTILIZATION_PANEL,
-      vscode.l10n.t('Utilized Rank of {0}', path.basename(uri.fsPath).replace(/\.rankscope\.json$/i, '')),
+      vscode.l10n.t('Utilized Rank of {0}', measuredStem(uri.path)),
       vscode.ViewColumn.Active,
       webviewOptions(this.services.extensionUri),
     );

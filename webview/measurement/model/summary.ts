@@ -96,7 +96,7 @@ function savingsCard(state: MeasurementState, soFar: string): Card {
   return {
     title,
     value: { text: total > 0 ? percent(saved / total) : counted(saved, 'parameter') },
-    detail: `${total > 0 ? 'of all parameters: ' : ''}${count(shrinking)} of ${counted(state.layers.length, 'layer')} would shrink`,
+    detail: `${total > 0 ? 'of the parameters, ' : ''}in ${count(shrinking)} of ${counted(state.layers.length, 'layer')}`,
     action: {
       ...{ kind: 'sort', sort: { column: 'saves', direction: 'descending' } },
       says: 'Sort the table by what each layer would save',
