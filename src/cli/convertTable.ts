@@ -131,7 +131,7 @@ function errorSentence({ summary: { meanErrorRatio }, to }: ConversionDocument):
 /** Parameters are not time: what sine saves is storage. */
 function costSentence({ summary, to }: ConversionDocument, { unicode }: Display): string {
   const { bytesBefore, bytesAfter, flopsBefore, flopsAfter } = summary;
-  const storage = `${bytes(bytesBefore)} of weights become ${bytes(bytesAfter)}`;
+  const storage = `the model's ${bytes(bytesBefore)} become ${bytes(bytesAfter)}`;
   if (to === 'sine') {
     return `It saves storage, not FLOPs: ${storage}, and the dense matrices are made again to compute with.`;
   }

@@ -74,7 +74,7 @@ export async function convertLayers(
     onProgress?.({ done: 0, total: wanted.length, fraction: share, ...(label !== undefined && { label }) });
   });
   const planned = plan(wanted, spectra, method, options);
-  const works = planned.map(({ layer, given }) => ('rank' in given ? fitWork(layer, given.rank) : 0));
+  const works = planned.map(({ layer, given }) => ('rank' in given ? fitWork(layer, given.rank) : 1));
   const total = works.reduce((sum, work) => sum + work, 0);
   const before = spectraWork / (spectraWork + Math.max(total, 1));
   const meter = new ProgressMeter(works, (progress) => {
