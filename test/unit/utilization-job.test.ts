@@ -1,6 +1,7 @@
 /** The whole job on a network that runs: modes, resuming, decomposition, what goes wrong. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -14,6 +15,7 @@ import { utilize, type UtilizeOptions } from '../../src/engine/utilize';
 import type { LayerUtilization, Probe, UtilizationDocument } from '../../src/engine/utilizationDocument';
 import type { UtilizationStage } from '../../src/engine/utilizationProtocol';
 import { passesBound } from '../../src/utilization';
+import { pythonWith } from '../reference/python';
 import { plainNetwork, plainParameters, type PlainNetworkOptions } from './plainNetwork';
 
 const backend = createBackend('wasm', 2);
@@ -25,6 +27,42 @@ after(async () => {
 
 let folders = 0;
 const freshFolder = (): string => path.join(scratch, `searches-${folders++}`);
+
+/**
+ * Loads the halves into nn.Sequential by the names that it gives its parameters, and holds them against one layer whose
+ * weight is their product: the convolution in two groups, and a linear layer with its bias.
+ */
+const TWO_MODULES = `
+import json, struct, sys
+import numpy, torch
+from torch import nn
+with open(sys.argv[1], 'rb') as file:
+    header = json.loads(file.read(struct.unpack('<Q', file.read(8))[0]))
+    data = file.read()
+def tensor(name):
+    entry = header[name]
+    begin, end = entry['data_offsets']
+    return torch.from_numpy(numpy.frombuffer(data[begin:end], '<f4').reshape(entry['shape']).copy())
+state = {name: tensor(name) for name in header if name != '__metadata__' and header[name]['dtype'] == 'F32'}
+def part(module):
+    prefix = 'model.' + module + '.'
+    return {name[len(prefix):]: value for name, value in state.items() if name.startswith(prefix)}
+torch.manual_seed(0)
+r = part('conv3')['1.weight'].shape[1]
+two = nn.Sequential(nn.Conv2d(6, 2 * r, 3, padding=1, groups=2, bias=False), nn.Conv2d(2 * r, 8, 1, groups=2, bias=False))
+two.load_state_dict(part('conv3'))
+one = nn.Conv2d(6, 8, 3, padding=1, groups=2, bias=False)
+first, second = part('conv3')['0.weight'].view(2, r, 27), part('conv3')['1.weight'].view(2, 4, r)
+one.weight.data = (second @ first).view(8, 3, 3, 3)
+x = torch.randn(2, 6, 8, 8)
+assert torch.allclose(two(x), one(x), atol=1e-5), (two(x) - one(x)).abs().max()
+r = part('fc1')['0.weight'].shape[0]
+two = nn.Sequential(nn.Linear(128, r, bias=False), nn.Linear(r, 16))
+two.load_state_dict(part('fc1'))
+x = torch.randn(5, 128)
+expected = x @ (part('fc1')['1.weight'] @ part('fc1')['0.weight']).T + part('fc1')['1.bias']
+assert torch.allclose(two(x), expected, atol=1e-5), (two(x) - expected).abs().max()
+`;
 
 const CUMULATIVE: UtilizeOptions['settings'] = { mode: 'cumulative', delta: 0.5 };
 
@@ -462,6 +500,23 @@ describe('decomposition', () => {
       return sum;
     });
   }
+
+  const python = pythonWith('torch, numpy');
+
+  test(
+    'the file is two modules of PyTorch after one another',
+    { skip: python === undefined && 'no Python with torch here' },
+    async () => {
+      const checkpoint = await checkpointFile('torch.safetensors');
+      const decompose = path.join(scratch, 'torch.two.safetensors');
+      // Half the energy leaves every layer small enough to be split, the grouped convolution too.
+      await job({ settings: { mode: 'label-free', energy: 0.5 }, checkpoint, decompose });
+      const { status, stderr } = spawnSync(python ?? '', ['-c', TWO_MODULES, decompose], {
+        encoding: 'utf8',
+      });
+      assert.equal(status, 0, stderr);
+    },
+  );
 
   test('without a checkpoint, the new layers alone; nothing to gain, no file', async () => {
     const decompose = path.join(scratch, 'alone.safetensors');

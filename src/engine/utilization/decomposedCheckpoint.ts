@@ -127,7 +127,7 @@ function renamedTensors(
 
 /** `layer1.conv1.weight` → `layer1.conv1`; `attn.in_proj_weight` → `attn.in_proj`. */
 function moduleOf(weight: string): string {
-  return weight.replace(/[._](?:weight|kernel)$/, '');
+  return weight.replace(/[._/](?:weight|kernel)$/, '');
 }
 
 function pairOf({ layer, rank, first, second }: SplitLayer, tensor: Tensor | undefined): TensorToWrite[] {
@@ -183,7 +183,7 @@ function metadataOf(
 function notesOf(checkpoint: Checkpoint | undefined, lost: readonly string[]): string[] {
   if (checkpoint === undefined)
     return [
-      'the recipe names no checkpoint: the decomposed file holds the new layers only, convolutions as matrices over flattened patches',
+      'no checkpoint is named behind the network, to take the rest from: the decomposed file holds the new layers only, convolutions as matrices over flattened patches',
     ];
   const notes: string[] = [];
   const state = checkpoint.tensors.filter(({ role }) => role !== 'model').length;
