@@ -64,14 +64,15 @@ export class UtilizationRunner {
     const run = this.begin();
     const { feed, activity, engine } = this;
     let document = shown;
-    let isAnother = false;
+    // A field, not a variable: the listener sets it while the job is waited for.
+    const seen = { isAnother: false };
     const listener: JobListener = {
       utilizationOpened: ({ network, layers, resumedProbes }) => {
-        isAnother =
+        seen.isAnother =
           network.identity !== shown.network.identity ||
           resumedProbes < shown.summary.passes ||
           !sameNames(namesOf(layers), namesOf(shown.layers));
-        if (isAnother) run.controller.abort();
+        if (seen.isAnother) run.controller.abort();
       },
       utilizationStage: ({ stage }) => {
         if (this.run === run) feed.reached(stage);
@@ -89,7 +90,7 @@ export class UtilizationRunner {
       document = await engine.run('utilize', request, listener, run.controller.signal);
       return { kind: 'done', document };
     } catch (error) {
-      if (isAnother) return { kind: 'changed' };
+      if (seen.isAnother) return { kind: 'changed' };
       if (endingOf(error).type === 'cancelled') return { kind: 'cancelled' };
       throw error;
     } finally {
