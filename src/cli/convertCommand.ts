@@ -16,7 +16,7 @@ import { CONVERT_HELP } from './help';
 /** `rankscope convert`. */
 export const convertCommand: CliCommand = {
   name: 'convert',
-  usage: [['convert <file> --to <sine|svd>', 'layers as low-rank factors, and back']],
+  usage: [['convert <file>', 'layers as low-rank factors, and back']],
   help: CONVERT_HELP,
   parse(argv) {
     const options = parseConvert(argv);

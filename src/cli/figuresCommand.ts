@@ -16,7 +16,7 @@ import { FIGURES_HELP } from './help';
 /** `rankscope figures`. */
 export const figuresCommand: CliCommand = {
   name: 'figures',
-  usage: [['figures', 'how sine raises the rank: the paper’s figures, redrawn']],
+  usage: [['figures', 'the sine-low-rank paper’s figures']],
   help: FIGURES_HELP,
   parse(argv) {
     const options = parseFigures(argv);

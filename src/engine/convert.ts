@@ -121,6 +121,10 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
     };
     const written = await writeConversion(document, { checkpoint, targets, outcomes, staged, signal });
     return { document: written, reusedLayers: outcomes.filter(({ free }) => free).length };
+  } catch (error) {
+    // What a cancel interrupts is told in the words of what was interrupted.
+    signal.throwIfAborted();
+    throw error;
   } finally {
     await staged.discard();
     await options.cache?.prune();

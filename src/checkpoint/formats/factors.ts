@@ -242,7 +242,7 @@ function parseMetadata(text: string, path: string): FactorsMetadata {
 
 function parseLayer(json: JsonReader, name: string): FactoredLayer {
   let [factorization, tensor, dtype] = ['', '', ''];
-  let [omega, gains]: [number, number[] | undefined] = [1, undefined];
+  let [omega, gains] = [1, [1]];
   let shape: number[] | undefined;
   let transposed = false;
   let expert: number | undefined;
@@ -265,7 +265,7 @@ function parseLayer(json: JsonReader, name: string): FactoredLayer {
     name,
     factorization,
     omega,
-    gains: gains ?? [1],
+    gains,
     tensor,
     shape: requireShape(shape, 4),
     dtype: known,

@@ -96,6 +96,10 @@ export async function writeDecomposed(
     });
     signal.throwIfAborted();
     await staged.commit();
+  } catch (error) {
+    // What a cancel interrupts is told in the words of what was interrupted.
+    signal.throwIfAborted();
+    throw error;
   } finally {
     await staged.discard();
   }
@@ -152,10 +156,13 @@ function asItIs(tensor: Tensor, name: string, signal?: AbortSignal): TensorToWri
   return { name, dtype: tensor.dtype, shape: tensor.shape, data };
 }
 
-/** PEFT names modules, not their weights. */
+/** What training scripts and DataParallel put before a module's own path. */
+const WRAPPERS = /^(?:(?:model_)?state_dict\.)?(?:module\.)?/;
+
+/** PEFT names modules by their path in the model, not their weights. */
 function rankPattern(ranks: ReadonlyMap<string, number>): Record<string, number> {
   const modules = [...ranks].filter(([name]) => name.endsWith('.weight'));
-  return Object.fromEntries(modules.map(([name, rank]) => [moduleOf(name), rank]));
+  return Object.fromEntries(modules.map(([name, rank]) => [moduleOf(name).replace(WRAPPERS, ''), rank]));
 }
 
 function metadataOf(
