@@ -455,11 +455,10 @@ describe('decomposition', () => {
     }
     const pattern: unknown = JSON.parse(readFileSync(document.files?.rankPattern ?? '', 'utf8'));
     assert.equal(document.files?.rankPattern, path.join(scratch, 'plain.two.rank_pattern.json'));
-    const ranks = document.layers.map(({ name, utilizedRank }) => [
-      name.replace('.weight', ''),
-      Math.max(1, Math.ceil(utilizedRank)),
-    ]);
-    assert.deepEqual(pattern, { rank_pattern: Object.fromEntries(ranks) });
+    const ranks: Record<string, number> = {};
+    for (const { name, utilizedRank } of document.layers)
+      ranks[name.replace('.weight', '')] = Math.max(1, Math.ceil(utilizedRank));
+    assert.deepEqual(pattern, { rank_pattern: ranks });
     // What was written adds up to the ledger.
     const parameters = written.tensors
       .filter(({ dtype }) => dtype === 'float32')

@@ -208,7 +208,8 @@ function entryOf(line: string): [string, number] | undefined {
   try {
     const parsed: unknown = JSON.parse(line);
     if (!Array.isArray(parsed)) return undefined;
-    const [at, value]: readonly unknown[] = parsed;
+    // The elements of what JSON.parse gives are unknown until looked at.
+    const [at, value] = parsed as readonly unknown[];
     return typeof at === 'string' && typeof value === 'string' && value !== ''
       ? [at, Number(value)]
       : undefined;

@@ -40,8 +40,9 @@ export class PythonProcess {
   private greet: Waiting | undefined;
   private nextId = 1;
   private stage = 'starting';
-  /** Why the process is no more; undefined while it runs. */
+  /** Why there are no more answers; undefined while there are. */
   private end: Error | undefined;
+  private isRunning = true;
 
   private constructor(private readonly program: PythonProgram) {
     // No shell: the names come from a recipe.
@@ -63,6 +64,9 @@ export class PythonProcess {
     });
     this.exited = new Promise((resolve) => {
       this.child.once('exit', (code, signal) => {
+        // Workers that outlive the process that started them. Now or never: its number may soon be another's.
+        this.killGroup();
+        this.isRunning = false;
         this.ended(deathOf(program.python, code, signal, this.stage));
         resolve();
       });
@@ -129,8 +133,6 @@ export class PythonProcess {
     }, END_MILLISECONDS);
     await this.exited;
     clearTimeout(timer);
-    // Workers that outlive the process that started them.
-    this.killGroup();
   }
 
   private async unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -154,8 +156,9 @@ export class PythonProcess {
 
   private killGroup(): void {
     const { pid } = this.child;
-    if (pid === undefined) return;
+    if (pid === undefined || !this.isRunning) return;
     if (process.platform === 'win32') {
+      if (this.child.exitCode !== null) return;
       execFile('taskkill', ['/pid', String(pid), '/T', '/F'], { windowsHide: true }, () => undefined);
       return;
     }
