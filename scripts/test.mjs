@@ -16,5 +16,8 @@ if (files.length === 0) {
   console.error(`no tests in ${suite} match ${filters.join(' ')}`);
   process.exit(1);
 }
-const { status } = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit' });
+// Many tests wait for processes that they start: two files at a time, also on two cores. Memory is measured alone.
+const concurrency = suite === 'slow' ? 1 : 2;
+const flags = ['--test', `--test-concurrency=${concurrency}`];
+const { status } = spawnSync(process.execPath, [...flags, ...files], { stdio: 'inherit' });
 process.exit(status ?? 1);
