@@ -1,10 +1,11 @@
-// npm run screenshots [-- panel convert]: the pictures of the README, of the packaged extension with its sample in a real
+// npm run screenshots [-- panel convert utilize]: the pictures of the README, of the packaged extension with its sample in a real
 // VS Code.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { AuditPanel } from '../../test/ui/auditPanel.mjs';
 import { ConversionPanel } from '../../test/ui/conversionPanel.mjs';
 import { ROOT, SAMPLE, Workbench } from '../../test/ui/harness.mjs';
+import { MeasurementPanel } from '../../test/ui/measurementPanel.mjs';
 import { recompressed } from './png.mjs';
 
 const FOLDER = path.join(ROOT, 'media/screenshots');
@@ -12,14 +13,16 @@ const THEMES = { light: 'Light Modern', dark: 'Dark Modern' };
 const WINDOW = { width: 1280, height: 990 };
 /** A README loads on telephones, too. */
 const MOST_BYTES = 200_000;
-/** Fits of the sample's layers; a busy machine takes minutes. */
-const CONVERSION_MS = 300_000;
+/** Fits of the sample's layers, or a search; a busy machine takes minutes. */
+const JOB_MS = 300_000;
 
 const NAME = path.basename(SAMPLE);
+const RECIPE = 'glyphs.rankscope.json';
 
-/** Each opens something in the workbench and gives the page's frame, with the themes it is taken in. */
+/** Each opens something in a workbench with these files and gives the page's frame, with the themes it is taken in. */
 const PICTURES = {
   panel: {
+    files: [SAMPLE],
     themes: ['light', 'dark'],
     open: async (workbench) => {
       await workbench.explorerRow(NAME).dblclick();
@@ -32,20 +35,32 @@ const PICTURES = {
     },
   },
   convert: {
+    files: [SAMPLE],
     themes: ['dark'],
     open: async (workbench) => {
       await workbench.chooseInContextMenu(NAME, 'Convert to Sine-Low-Rank');
       const panel = await ConversionPanel.of(workbench, NAME);
       await panel.convert.click();
-      await panel.outcome(CONVERSION_MS);
+      await panel.outcome(JOB_MS);
       await panel.row('conv3.weight').click();
+      return panel.frame;
+    },
+  },
+  utilize: {
+    files: [RECIPE, 'glyphs.npz', 'network'].map((name) => path.join(path.dirname(SAMPLE), name)),
+    themes: ['dark'],
+    open: async (workbench) => {
+      await workbench.chooseInContextMenu(RECIPE, 'Measure Utilized Rank');
+      const panel = await MeasurementPanel.of(workbench, RECIPE);
+      await panel.outcome(JOB_MS);
+      await panel.row('hidden.weight').click();
       return panel.frame;
     },
   },
 };
 
-async function take(name, { themes, open }) {
-  const workbench = await Workbench.open({ files: [SAMPLE], viewport: WINDOW });
+async function take(name, { files, themes, open }) {
+  const workbench = await Workbench.open({ files, viewport: WINDOW });
   try {
     const frame = await open(workbench);
     for (const theme of themes) {

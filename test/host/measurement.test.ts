@@ -135,10 +135,10 @@ function numbersOf({ summary, layers, skipped, mode, delta }: UtilizationDocumen
   return { summary, layers, skipped, mode, delta };
 }
 
-/** The program that is packed with the extension, with a cache of its own: it knows nothing of the panel's search. */
+/** The command-line program of this checkout, with a cache of its own: it knows nothing of the panel's search. */
 async function commandLine(recipe: vscode.Uri): Promise<UtilizationDocument> {
-  const { sample } = await rankscope();
-  const cli = vscode.Uri.joinPath(sample, '../../../dist/cli.js').fsPath;
+  const { RANKSCOPE_CLI: cli } = process.env;
+  assert.ok(cli, 'RANKSCOPE_CLI says where the program is');
   const cache = workspaceFile('slow/cache').fsPath;
   const { stdout } = await promisify(execFile)(
     process.execPath,

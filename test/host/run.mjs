@@ -166,6 +166,7 @@ async function main() {
       environment: {
         ...sharedFolder(),
         RANKSCOPE_HOST_RESULTS: resultsFile,
+        RANKSCOPE_CLI: path.join(ROOT, 'dist/cli.js'),
         ...(values.filter !== undefined && { RANKSCOPE_HOST_FILTER: values.filter }),
       },
     };
