@@ -31,6 +31,8 @@ export interface ConvertArguments {
   readonly omega?: number;
   readonly gain?: number;
   readonly seed?: number;
+  /** A recipe: errors are measured on the inputs that its network gives the layers. */
+  readonly inputs?: string;
   readonly materialize: boolean;
   readonly out?: string;
   /** File to write the document to; `-` is stdout. */
@@ -52,6 +54,7 @@ const CONVERT_OPTIONS = {
   omega: { type: 'string' },
   gain: { type: 'string' },
   seed: { type: 'string' },
+  inputs: { type: 'string' },
   materialize: { type: 'boolean' },
   out: { type: 'string' },
   json: { type: 'string' },
@@ -73,6 +76,7 @@ const FITTING_FLAGS = [
   'omega',
   'gain',
   'seed',
+  'inputs',
   'json',
   'spectra',
 ] as const;
@@ -94,6 +98,7 @@ export function parseConvert(argv: readonly string[]): ConvertArguments | 'help'
     if (idle !== undefined) throw new UsageError(`--${idle} says nothing with --to dense`);
   }
   if (values.json === '') throw new UsageError('--json needs a file name, or - for stdout');
+  if (values.inputs === '') throw new UsageError('--inputs needs a recipe');
   if (values.out === '') throw new UsageError('--out needs a folder');
   const ranks = parseRanks(values);
   return {
@@ -108,6 +113,7 @@ export function parseConvert(argv: readonly string[]): ConvertArguments | 'help'
     ...(values.omega !== undefined && { omega: parsePositive('--omega', values.omega) }),
     ...(values.gain !== undefined && { gain: parsePositive('--gain', values.gain) }),
     ...(values.seed !== undefined && { seed: parseSeed(values.seed) }),
+    ...(values.inputs !== undefined && { inputs: values.inputs }),
     ...(values.out !== undefined && { out: values.out }),
     ...(values.json !== undefined && { json: values.json }),
     ...(values.backend !== undefined && {

@@ -7,6 +7,8 @@ import type { ConversionDocument } from '../engine/conversionDocument';
 import { convert, type Conversion } from '../engine/convert';
 import { densify, keepsFactors } from '../engine/densify';
 import { renderJson } from '../engine/report/json';
+import { openNetwork } from '../network/open';
+import { readRecipe } from '../network/readRecipe';
 import type { CliCommand, Streams } from './command';
 import { DEFAULT_SHARE, DENSE, parseConvert, type ConvertArguments } from './convertArguments';
 import { renderConversion } from './convertTable';
@@ -47,7 +49,10 @@ async function runConvert(options: ConvertArguments, streams: Streams, signal: A
 async function isOnlyDense(options: ConvertArguments, signal: AbortSignal): Promise<boolean> {
   if (options.to === DENSE) return true;
   const asksForNothing =
-    options.ranks === undefined && options.layers === undefined && options.json === undefined;
+    options.ranks === undefined &&
+    options.layers === undefined &&
+    options.inputs === undefined &&
+    options.json === undefined;
   return options.materialize && asksForNothing && (await keepsFactors(options.input, signal));
 }
 
@@ -56,7 +61,13 @@ async function converted(
   streams: Streams,
   signal: AbortSignal,
 ): Promise<Conversion> {
+  // Before anything is computed: a recipe that is wrong says so at once.
+  const recipe = options.inputs === undefined ? undefined : await readRecipe(options.inputs);
   const backend = createBackend(options.backend, options.threads);
+  const onLog = (line: string): void => {
+    streams.endProgress();
+    streams.complain(`python: ${printable(line)}`);
+  };
   const { input, to, layers, groups, omega, gain, seed, materialize, out } = options;
   try {
     return await convert({
@@ -70,6 +81,10 @@ async function converted(
       seed,
       materialize,
       out,
+      // Whoever runs a recipe from a terminal runs what it names.
+      ...(recipe !== undefined && {
+        inputs: (opening) => openNetwork(recipe, { backend, signal: opening, trusted: true, onLog }),
+      }),
       backend,
       signal,
       cache: options.cache ? openCache() : null,

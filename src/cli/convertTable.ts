@@ -88,6 +88,7 @@ export function renderConversion(
   const sentences = [
     ratesSentence(document),
     errorSentence(document),
+    inputsSentence(document),
     costSentence(document, display),
     denseSentence(document.layers.filter((layer) => layer.outcome === 'dense')),
     reusedSentence(reusedLayers, converted.length),
@@ -126,6 +127,14 @@ function ranksInWords(ranks: RankChoice): string {
 function errorSentence({ summary: { meanErrorRatio }, to }: ConversionDocument): string {
   if (to === 'svd' || meanErrorRatio === null) return '';
   return `Errors are ${meanErrorRatio.toFixed(3)} of truncated SVD's at the same k (geometric mean).`;
+}
+
+function inputsSentence({ inputs, layers }: ConversionDocument): string {
+  if (inputs === undefined) return '';
+  const weighted = layers.filter((layer) => layer.outcome === 'converted' && layer.weighted === true).length;
+  const whose = weighted === 1 ? '1 layer are those of its' : `${count(weighted)} layers are those of their`;
+  const samples = inputs.samples === 1 ? '1 sample' : `${count(inputs.samples)} samples`;
+  return `Errors of ${whose} outputs, on ${samples} (${printable(inputs.runtime)}).`;
 }
 
 /** Parameters are not time: what sine saves is storage. */

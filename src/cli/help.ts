@@ -92,6 +92,9 @@ What
                        not change the error
   --gain <g>           fix g instead of searching for it
   --seed <n>           decides every random choice (default: 0)
+  --inputs <recipe>    measure errors on the layers' outputs instead of on their
+                       weights: the recipe's network runs on its data first, and
+                       a recipe with Python runs the code that it names
 
 Output
   --out <folder>       where files go (default: beside the checkpoint):
@@ -117,6 +120,7 @@ Examples
   rankscope convert model.safetensors --rank 16
   rankscope convert model.pt --compression 30% --materialize --out small/
   rankscope convert model.pt --to svd --rank 'attn=8' --rank 'mlp=32'
+  rankscope convert model.safetensors --rank 16 --inputs model.rankscope.json
   rankscope convert model.sine-k16.safetensors --to dense
 `;
 

@@ -55,6 +55,8 @@ export interface ConversionSpectra {
 export interface ConvertedLayer extends LayerConversionBase {
   readonly outcome: 'converted';
   readonly k: number;
+  /** Errors are those of the layer's outputs on the data of `inputs`; absent: those of the weights. */
+  readonly weighted?: true;
   /** Sine only. */
   readonly omega?: number;
   /** Sine only; of the first group where there are several. */
@@ -102,6 +104,15 @@ export interface ConversionSummary {
   readonly flopsAfter: number;
 }
 
+/** The network whose layer inputs errors were measured on. */
+export interface ConversionInputs {
+  /** `onnx`, `tfjs`, `python` … */
+  readonly host: string;
+  readonly runtime: string;
+  /** Samples that were run. */
+  readonly samples: number;
+}
+
 export interface ConversionDocument {
   readonly schema: 'rankscope/conversion@1';
   readonly tool: { readonly name: 'rankscope'; readonly version: string };
@@ -113,6 +124,8 @@ export interface ConversionDocument {
   readonly to: string;
   readonly seed: number;
   readonly ranks: RankChoice;
+  /** Absent: every error is that of the weights. */
+  readonly inputs?: ConversionInputs;
   /** In file order; every layer of the checkpoint. */
   readonly layers: readonly LayerConversion[];
   readonly summary: ConversionSummary;

@@ -1,6 +1,6 @@
 import { elementCount, type Checkpoint } from '../checkpoint/checkpoint';
 import { bytesPerElement } from '../checkpoint/dtype';
-import { CheckpointError } from '../checkpoint/errors';
+import { CheckpointError, printable } from '../checkpoint/errors';
 import {
   identityKey,
   listLayers,
@@ -12,14 +12,16 @@ import { openCheckpoint } from '../checkpoint/open';
 import { StagedFiles } from '../checkpoint/write/staging';
 import type { ComputeBackend } from '../compute';
 import { factorization, type Factorization } from '../lowrank';
+import type { NetworkFacts, RunnableNetwork } from '../network/network';
 import { checkpointFacts } from './audit';
 import type { ResultCache } from './cache';
+import { gatherLayerInputs, type LayerInputs } from './conversion/layerInputs';
 import { denseLayer, summariseConversion } from './conversion/outcome';
 import { convertLayers, type LayerOutcome } from './conversion/run';
 import { selectLayers, type Selected } from './conversion/selection';
 import { rankSuffix, requireFree, targetsOf } from './conversion/targets';
 import { writeConversion } from './conversion/writing';
-import type { ConversionDocument, LayerConversion, RankChoice } from './conversionDocument';
+import type { ConversionDocument, ConversionInputs, LayerConversion, RankChoice } from './conversionDocument';
 import type { CheckpointFacts } from './document';
 import type { Progress } from './progress';
 import { TOOL } from './version';
@@ -43,8 +45,11 @@ export interface ConvertOptions {
   readonly materialize?: boolean | undefined;
   /** Folder for the files; absent: beside the checkpoint. */
   readonly out?: string | undefined;
-  /** G = Σ x·xᵀ of a layer's inputs, n × n, by layer name: errors of these layers are measured on their inputs. */
-  readonly inputGrams?: ReadonlyMap<string, Float64Array> | undefined;
+  /**
+   * Opens a network that runs with these weights: errors, and the ranks that depend on them, are then those of the layers'
+   * outputs on its Gram data, ‖(W − Ŵ)·G^{1/2}‖ ÷ ‖W·G^{1/2}‖. Layers it does not have are measured by their weights.
+   */
+  readonly inputs?: ((signal: AbortSignal) => Promise<RunnableNetwork>) | undefined;
   readonly backend: ComputeBackend;
   /** Aborting it rejects the job with the signal's reason; nothing is written then. */
   readonly signal: AbortSignal;
@@ -63,6 +68,9 @@ export interface Conversion {
   /** Converted layers whose factors were kept from an earlier run. */
   readonly reusedLayers: number;
 }
+
+/** How much of a bar running the network is; fits take longer than any other part. */
+const INPUTS_SHARE = 0.2;
 
 /** Seed when none is given. */
 const DEFAULT_SEED = 0;
@@ -97,7 +105,15 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
       facts,
       wanted.map(({ name }) => name),
     );
-    const outcomes = await convertLayers(wanted, method, { ...options, seed, checkpoint, staged, targets });
+    const inputs = await inputsOf(wanted, checkpoint, { ...options, staged, target: targets.factors });
+    const outcomes = await convertLayers(wanted, method, {
+      ...options,
+      ...{ seed, checkpoint, staged, targets },
+      ...(inputs !== undefined && {
+        layerInputs: inputs.layers,
+        onProgress: after(INPUTS_SHARE, options.onProgress),
+      }),
+    });
     const layers = inFileOrder(selected, outcomes);
     if (!outcomes.some(({ factors }) => factors !== undefined)) {
       throw nothingToConvert(
@@ -105,6 +121,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
         layers.filter((layer) => layer.outcome === 'dense'),
       );
     }
+    const unseen = wanted.filter(({ name }) => inputs?.layers.has(name) === false);
     const document: ConversionDocument = {
       schema: 'rankscope/conversion@1',
       tool: TOOL,
@@ -115,8 +132,10 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
       to: method.name,
       seed,
       ranks,
+      ...(inputs !== undefined && { inputs: inputs.facts }),
       layers,
       summary: summariseConversion(layers, modelSize(checkpoint)),
+      ...(unseen.length > 0 && { notes: [unseenNote(unseen)] }),
       files: { factors: targets.factors, document: targets.document },
     };
     const written = await writeConversion(document, { checkpoint, targets, outcomes, staged, signal });
@@ -129,6 +148,51 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
     await staged.discard();
     await options.cache?.prune();
   }
+}
+
+interface InputsOptions extends Pick<ConvertOptions, 'inputs' | 'backend' | 'signal' | 'onProgress'> {
+  readonly staged: StagedFiles;
+  readonly target: string;
+}
+
+/** What the network that was asked for says of the layers' inputs; it is let go before anything is fitted. */
+async function inputsOf(
+  layers: readonly Layer[],
+  checkpoint: Checkpoint,
+  { inputs, onProgress, ...rest }: InputsOptions,
+): Promise<
+  { readonly layers: ReadonlyMap<string, LayerInputs>; readonly facts: ConversionInputs } | undefined
+> {
+  if (inputs === undefined) return undefined;
+  const report = (fraction: number): void => {
+    const share = INPUTS_SHARE * fraction;
+    onProgress?.({ done: 0, total: layers.length, fraction: share, label: 'running the network' });
+  };
+  report(0);
+  const network = await inputs(rest.signal);
+  try {
+    const found = await gatherLayerInputs({ ...rest, network, checkpoint, layers, onFraction: report });
+    return { layers: found, facts: inputsFacts(network.facts) };
+  } finally {
+    await network.dispose();
+  }
+}
+
+function inputsFacts({ host, runtime, gramSamples }: NetworkFacts): ConversionInputs {
+  return { host, runtime, samples: gramSamples };
+}
+
+/** Progress of what comes after a first part. */
+function after(share: number, onProgress: ConvertOptions['onProgress']): (progress: Progress) => void {
+  return (progress) => onProgress?.({ ...progress, fraction: share + (1 - share) * progress.fraction });
+}
+
+function unseenNote(layers: readonly Layer[]): string {
+  const [first] = layers;
+  const which = first === undefined ? '' : printable(first.name);
+  return layers.length === 1
+    ? `${which} is not in the network that was run, under this name and with these weights, or gets nothing but zeros: its error is that of its weights`
+    : `${layers.length} layers, the first of them ${which}, are not in the network that was run, under these names and with these weights, or get nothing but zeros: their errors are those of their weights`;
 }
 
 /** @throws {Error} naming the setting */

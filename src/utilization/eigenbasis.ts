@@ -1,4 +1,5 @@
 import type { ComputeBackend } from '../compute';
+import { transpose } from './matrices';
 
 /** What the linear algebra runs on, and what ends it. */
 export interface Compute {
@@ -29,6 +30,29 @@ export async function eigenbasis(
     descending.set(vectors.subarray(from * n, from * n + n), i * n);
   }
   return { energies, vectors: descending };
+}
+
+/**
+ * σᵢ(W·G^{1/2})², the min(m, n) largest, descending: the energy that each direction of a layer carries on its inputs, and
+ * so what truncated SVD in their norm leaves out. G = Σ x·xᵀ of one group, n × n.
+ *
+ * @param weight m × n
+ */
+export async function weightedEnergies(
+  weight: Float64Array,
+  m: number,
+  n: number,
+  gram: Float64Array,
+  compute: Compute,
+): Promise<Float64Array> {
+  const { backend, signal } = compute;
+  const onInputs = await backend.product({ A: weight, B: gram, rows: m, inner: n, columns: n }, signal);
+  const outputs = await backend.product(
+    { A: onInputs, B: transpose(weight, m, n), rows: m, inner: n, columns: m },
+    signal,
+  );
+  const { energies } = await eigenbasis(outputs, m, compute);
+  return energies.slice(0, Math.min(m, n));
 }
 
 /** Whether all that was summed was finite: any other value reaches its own diagonal element. */

@@ -98,6 +98,8 @@ describe('arguments of rankscope convert', () => {
     [['m', '--gain', '-1'], /--gain/],
     [['m', '--seed', '-1'], /--seed/],
     [['m', '--json', ''], /--json needs a file name/],
+    [['m', '--inputs', ''], /--inputs needs a recipe/],
+    [['m', '--to', 'dense', '--inputs', 'r'], /--inputs says nothing with --to dense/],
     [['m', '--to', 'dense', '--rank', '3'], /--rank says nothing with --to dense/],
     [['m', '--rnk', '3'], /--rnk.*did you mean --rank/],
   ];

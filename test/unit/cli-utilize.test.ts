@@ -107,6 +107,13 @@ function rankscope(cache: string, ...argv: string[]) {
   return { status, stdout, stderr };
 }
 
+/** The same program with another command. */
+function rankscopeConvert(...argv: string[]) {
+  const options = { cwd: scratch, env: environmentWith('convert'), encoding: 'utf8' } as const;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, 'convert', ...argv], options);
+  return { status, stdout, stderr };
+}
+
 /** NumPy's format, version 1.0. */
 function npy(values: Float32Array | Int32Array, shape: readonly number[]): Buffer {
   const type = values instanceof Float32Array ? '<f4' : '<i4';
@@ -271,6 +278,22 @@ describe('the program', () => {
     assert.equal(audit.status, 0);
     assert.match(audit.stdout, /^two\.safetensors,fc1\.0\.weight,/m);
     assert.match(audit.stdout, /^two\.safetensors,fc1\.1\.weight,/m);
+  });
+
+  test('its recipes tell a conversion what inputs layers get', () => {
+    const argv = ['head.safetensors', '--to', 'svd', '--rank', '2', '--json', '-'];
+    const errors = (...more: string[]): number[] => {
+      const { status, stdout, stderr } = rankscopeConvert(...argv, ...more);
+      assert.equal(status, 0, stderr);
+      // The program's own document.
+      const { layers } = JSON.parse(stdout) as { layers: { relativeError: number }[] };
+      return layers.map(({ relativeError }) => relativeError);
+    };
+    const [plain, weighted] = [errors(), errors('--inputs', 'free.rankscope.json')];
+    assert.ok((weighted[0] ?? NaN) < (plain[0] ?? NaN), `${weighted[0]} and ${plain[0]}`);
+    const wrong = rankscopeConvert(...argv, '--inputs', 'head.safetensors');
+    assert.equal(wrong.status, 1);
+    assert.match(wrong.stderr, /^rankscope: [^\n]*head\.safetensors[^\n]*\n$/);
   });
 
   test('the gate: 3 when the mean layer utilization is below it', () => {

@@ -4,6 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020';
 import schema from '../../media/schema/conversion.schema.json';
 import type {
   ConversionDocument,
+  ConversionInputs,
   ConversionSpectra,
   ConversionSummary,
   ConvertedLayer,
@@ -42,6 +43,7 @@ const layer: ConvertedLayer = {
 };
 const sine: ConvertedLayer = {
   ...layer,
+  weighted: true,
   groups: 2,
   omega: 3,
   gain: 4,
@@ -84,6 +86,7 @@ const document: ConversionDocument = {
 };
 const complete: ConversionDocument = {
   ...document,
+  inputs: { host: 'onnx', runtime: 'ONNX Runtime 1.30', samples: 60 },
   layers: [sine, { ...dense, groups: 2 }],
   notes: ['left out'],
   files: { ...document.files, loader: '/sine_lowrank.py', materialized: '/a.sine-k1.dense.safetensors' },
@@ -107,6 +110,10 @@ describe('the conversion schema', () => {
     const { properties, $defs } = schema;
     assert.deepEqual(keysOf(properties), Object.keys(complete).sort());
     assert.deepEqual(
+      keysOf(properties.inputs.properties),
+      fieldsOf<ConversionInputs>({ host: true, runtime: true, samples: true }),
+    );
+    assert.deepEqual(
       keysOf(properties.files.properties),
       fieldsOf<ConversionDocument['files']>({
         factors: true,
@@ -129,6 +136,7 @@ describe('the conversion schema', () => {
       fieldsOf<ConvertedLayer>({
         ...shared,
         k: true,
+        weighted: true,
         omega: true,
         gain: true,
         gains: true,

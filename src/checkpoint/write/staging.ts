@@ -71,7 +71,7 @@ export class StagedFiles {
   async scratch(beside: string): Promise<{ readonly path: string; readonly handle: FileHandle }> {
     const temporary = await temporaryFor(beside);
     try {
-      const handle = await open(temporary, 'wx');
+      const handle = await open(temporary, 'wx+');
       this.#scratch.push({ path: temporary, handle });
       return { path: temporary, handle };
     } catch (error) {

@@ -11,20 +11,20 @@ interface FittedLayer {
   readonly fit: LayerFit;
   readonly factors: StackedFactors;
   readonly original: readonly Float64Array[];
-  readonly inputGram: Float64Array | undefined;
+  readonly inputGrams: readonly Float64Array[] | undefined;
 }
 
 /** Singular values of a layer before, of its truncated SVD at the same rank, and of what it was converted to. */
 export async function convertedSpectra(
-  { layer, fit, factors, original, inputGram }: FittedLayer,
+  { layer, fit, factors, original, inputGrams }: FittedLayer,
   context: FitContext,
 ): Promise<LayerSpectraSet> {
   const lowRank =
-    inputGram === undefined
+    inputGrams === undefined
       ? original.map((values) => values.slice(0, fit.rank))
-      : await weightedLowRank(layer, fit.rank, inputGram, context);
+      : await weightedLowRank(layer, fit.rank, inputGrams, context);
   // Without weights, truncated SVD keeps the leading singular values as they are.
-  if (factors.factorization === 'svd' && inputGram === undefined)
+  if (factors.factorization === 'svd' && inputGrams === undefined)
     return { original, lowRank, converted: lowRank };
   const { cache, backend, signal } = context;
   const key =
@@ -40,12 +40,18 @@ export async function convertedSpectra(
 async function weightedLowRank(
   layer: Layer,
   rank: number,
-  inputGram: Float64Array,
+  inputGrams: readonly Float64Array[],
   { backend, signal }: FitContext,
 ): Promise<readonly Float64Array[]> {
   const spectra: Float64Array[] = [];
-  for (const matrix of layer.matrices) {
-    const target = { tensor: layer.tensor, matrix, transposed: layer.transposed === true, inputGram };
+  for (const [g, matrix] of layer.matrices.entries()) {
+    const inputGram = inputGrams[g];
+    const target = {
+      tensor: layer.tensor,
+      matrix,
+      transposed: layer.transposed === true,
+      ...(inputGram !== undefined && { inputGram }),
+    };
     const result = await backend.truncatedSvd(target, rank, signal);
     if (result.kind !== 'fit') throw new Error(`${layer.name}: its truncated SVD cannot be taken`);
     const { U, V } = result.fit;

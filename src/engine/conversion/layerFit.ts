@@ -35,9 +35,10 @@ export interface FitRequest {
   /** k; with a target, the one that truncated SVD needs for it. */
   readonly rank: number;
   readonly targetError?: number;
-  /** ‖W‖² of each matrix, by which the errors of groups are joined. */
+  /** ‖W‖² of each matrix in the norm of the fit, by which the errors of groups are joined. */
   readonly energies: readonly number[];
-  readonly inputGram?: Float64Array;
+  /** One for each matrix, where errors are measured on the inputs. */
+  readonly inputGrams?: readonly Float64Array[];
 }
 
 export interface LayerFit {
@@ -111,7 +112,7 @@ async function fitBelow(
 }
 
 async function fitAt(
-  { layer, energies, inputGram }: FitRequest,
+  { layer, energies, inputGrams }: FitRequest,
   rank: number,
   context: FitContext,
   onFraction: OnFraction,
@@ -120,6 +121,7 @@ async function fitAt(
   const keys: string[] = [];
   let free = true;
   for (const [g, matrix] of layer.matrices.entries()) {
+    const inputGram = inputGrams?.[g];
     const target: FitTarget = {
       tensor: layer.tensor,
       matrix,

@@ -13,6 +13,7 @@ import { TensorDigests } from '../tensorDigests';
 import { convertedSpectra } from './convertedSpectra';
 import { layerFactors, stackFactors } from './converted';
 import { FactorStore } from './factorStore';
+import type { LayerInputs } from './layerInputs';
 import { fitLayer, notFinite, type FitContext, type FitRequest, type LayerFitResult } from './layerFit';
 import { convertedLayer, denseLayer } from './outcome';
 import { giveRanks, type RankCandidate, type RankGiven } from './ranks';
@@ -31,21 +32,14 @@ export interface LayerOutcome {
 
 export interface RunOptions extends Pick<
   ConvertOptions,
-  | 'ranks'
-  | 'omega'
-  | 'gain'
-  | 'steps'
-  | 'inputGrams'
-  | 'backend'
-  | 'signal'
-  | 'cache'
-  | 'onLayer'
-  | 'onProgress'
+  'ranks' | 'omega' | 'gain' | 'steps' | 'backend' | 'signal' | 'cache' | 'onLayer' | 'onProgress'
 > {
   readonly seed: number;
   readonly checkpoint: Checkpoint;
   readonly staged: StagedFiles;
   readonly targets: Targets;
+  /** Of those layers whose errors are measured on their inputs, by name. */
+  readonly layerInputs?: ReadonlyMap<string, LayerInputs>;
 }
 
 /** A layer whose spectrum is known and that gets a rank, or the reason why it stays dense. */
@@ -53,6 +47,8 @@ interface Planned {
   readonly layer: Layer;
   readonly index: number;
   readonly spectra: readonly Float64Array[];
+  /** Squared singular values of each matrix, in the norm in which its error is measured. */
+  readonly energies: readonly Float64Array[];
   readonly given: RankGiven;
 }
 
@@ -116,7 +112,7 @@ function plan(
   layers: readonly Layer[],
   spectra: readonly Spectra[],
   method: Factorization,
-  { ranks, checkpoint }: RunOptions,
+  { ranks, checkpoint, layerInputs }: RunOptions,
 ): Planned[] {
   const reasons = layers.map((layer, i) => {
     const known = spectra[i];
@@ -130,8 +126,9 @@ function plan(
     const known = spectra[i];
     if (reason !== undefined || known === undefined || 'reason' in known) return [];
     const [m, n] = layer.shape;
+    const ofGroups = energiesOf(layer, known, layerInputs);
     const energies = Array.from({ length: Math.min(m, n) }, (_, at) =>
-      known.reduce((sum, values) => sum + (values[at] ?? 0) ** 2, 0),
+      ofGroups.reduce((sum, values) => sum + (values[at] ?? 0), 0),
     );
     const largestSavingRank = method.largestSavingRank(m, n);
     return [{ name: layer.name, shape: layer.shape, groups: known.length, largestSavingRank, energies }];
@@ -153,13 +150,23 @@ function plan(
   return whole.map(({ layer, reason }, index) => {
     const known = spectra[index];
     const own = withRanks[index] ?? { reason: 'unknown: no rank' };
+    const spectraKnown = known === undefined || 'reason' in known ? [] : known;
     return {
       layer,
       index,
-      spectra: known === undefined || 'reason' in known ? [] : known,
+      spectra: spectraKnown,
+      energies: energiesOf(layer, spectraKnown, layerInputs),
       given: reason === undefined ? own : { reason },
     };
   });
+}
+
+function energiesOf(
+  { name }: Layer,
+  spectra: readonly Float64Array[],
+  layerInputs: RunOptions['layerInputs'],
+): readonly Float64Array[] {
+  return layerInputs?.get(name)?.energies ?? spectra.map((values) => values.map((value) => value * value));
 }
 
 /** Fits planned layers in lanes, largest first. */
@@ -224,27 +231,33 @@ class ConversionRun {
     };
   }
 
-  private async one({ layer, index, spectra, given }: Planned, context: FitContext): Promise<LayerOutcome> {
+  private async one(
+    { layer, index, spectra, energies, given }: Planned,
+    context: FitContext,
+  ): Promise<LayerOutcome> {
     if ('reason' in given) return { conversion: denseLayer(layer, given.reason), free: true };
     const start = performance.now();
-    const { ranks, inputGrams, checkpoint } = this.options;
-    const inputGram = inputGrams?.get(layer.name);
+    const { ranks, layerInputs, checkpoint } = this.options;
+    const inputGrams = await layerInputs?.get(layer.name)?.grams();
     const request: FitRequest = {
       layer,
       rank: given.rank,
-      energies: spectra.map((values) => values.reduce((sum, value) => sum + value * value, 0)),
+      energies: energies.map((values) => values.reduce((sum, value) => sum + value, 0)),
       ...(ranks.kind === 'error' && { targetError: ranks.relativeError }),
-      ...(inputGram !== undefined && { inputGram }),
+      ...(inputGrams !== undefined && { inputGrams }),
     };
     const fit: LayerFitResult = await fitLayer(request, context, (fraction) => {
       this.meter.advance(index, fraction);
     });
     if (fit.kind === 'refused') return { conversion: denseLayer(layer, fit.reason), free: false };
     const factors = stackFactors(fit.matrices);
-    const all = await convertedSpectra({ layer, fit, factors, original: spectra, inputGram }, context);
+    const all = await convertedSpectra({ layer, fit, factors, original: spectra, inputGrams }, context);
     const seconds = (performance.now() - start) / 1000;
     return {
-      conversion: convertedLayer(layer, fit, all, this.method, seconds),
+      conversion: {
+        ...convertedLayer(layer, fit, all, this.method, seconds),
+        ...(inputGrams !== undefined && { weighted: true }),
+      },
       factors: await layerFactors(layer, factors, this.store, checkpoint.factored),
       free: fit.free,
     };

@@ -33,7 +33,10 @@ export async function writeConversion(
 ): Promise<ConversionDocument> {
   const layers = outcomes.flatMap(({ factors }) => (factors === undefined ? [] : [factors]));
   const source = { name: modelName(path.resolve(checkpoint.path), checkpoint), format: checkpoint.format };
-  const notes = await writeFactorFile(staged, targets.factors, checkpoint, layers, source, signal);
+  const notes = [
+    ...(document.notes ?? []),
+    ...(await writeFactorFile(staged, targets.factors, checkpoint, layers, source, signal)),
+  ];
   const loader = await loaderSource();
   await staged.write(targets.loader, async (handle) => {
     await handle.writeFile(await readFile(loader));

@@ -1,15 +1,10 @@
 import { printable } from '../../checkpoint/errors';
 import type { NetworkLayer, RunnableNetwork } from '../../network/network';
 import { eigenbasis, isFiniteGram, type Compute, type Eigenbasis } from '../../utilization';
+import { gramPasses, sumGrams } from './gramPasses';
 import { InFlight } from './inFlight';
 import type { MeasuredLayer } from './measuredLayers';
 import type { SearchState } from './searchState';
-
-/**
- * Gram matrices summed in one pass over the data, together: layers beyond it wait for another pass. Half a ResNet-50,
- * or five blocks of a ViT-B.
- */
-const GRAM_BYTES_PER_PASS = 512 << 20;
 
 /**
  * Sees to it that the state holds the input subspaces of all layers: those not known from an earlier run are taken from
@@ -28,7 +23,7 @@ export async function gatherInputSubspaces(
 ): Promise<void> {
   const missing: MeasuredLayer[] = [];
   for (const entry of layers) if (!(await state.hasInputs(entry.layer.name))) missing.push(entry);
-  const passes = inPasses(missing);
+  const passes = gramPasses(missing);
   for (const [i, pass] of passes.entries())
     await onePass(network, pass, state, compute, concurrency, (fraction) => {
       onFraction((i + fraction) / passes.length);
@@ -45,32 +40,16 @@ export async function inputSubspacesOf(
   const known = await state.inputs(entry.layer.name);
   if (known?.length === entry.layer.groups) return known;
   let found: readonly Eigenbasis[] = [];
-  await network.inputGrams(
-    [entry.index],
-    async ({ gram }) => {
-      requireFinite([entry.layer], gram);
-      found = await basesOf(gram, entry.layer, compute);
+  await sumGrams(
+    network,
+    [entry],
+    async ({ layer }, gram) => {
+      if (!isFiniteGram(gram, layer.shape[1])) throw notFiniteError(layer);
+      found = await basesOf(gram, layer, compute);
     },
     compute.signal,
   );
   return found;
-}
-
-/** Layers in order, as many in each pass as fit; a layer that does not fit has one of its own. */
-function inPasses(layers: readonly MeasuredLayer[]): MeasuredLayer[][] {
-  const passes: MeasuredLayer[][] = [];
-  let bytes = Infinity;
-  for (const entry of layers) {
-    const [, n] = entry.layer.shape;
-    const size = 8 * entry.layer.groups * n * n;
-    if (bytes + size > GRAM_BYTES_PER_PASS) {
-      passes.push([]);
-      bytes = 0;
-    }
-    passes.at(-1)?.push(entry);
-    bytes += size;
-  }
-  return passes;
 }
 
 async function onePass(
@@ -83,12 +62,10 @@ async function onePass(
 ): Promise<void> {
   const inFlight = new InFlight(concurrency);
   const notFinite = new Set<number>();
-  const byIndex = new Map(layers.map(({ index, layer }) => [index, layer]));
-  await network.inputGrams(
-    [...byIndex.keys()],
-    async ({ layer: index, gram }) => {
-      const layer = byIndex.get(index);
-      if (layer === undefined) return;
+  await sumGrams(
+    network,
+    layers,
+    async ({ index, layer }, gram) => {
       if (!isFiniteGram(gram, layer.shape[1])) {
         notFinite.add(index);
         return;
@@ -111,10 +88,6 @@ async function basesOf(gram: Float64Array, { shape: [, n], groups }: NetworkLaye
   for (let g = 0; g < groups; g++)
     bases.push(await eigenbasis(gram.slice(g * n * n, (g + 1) * n * n), n, compute));
   return bases;
-}
-
-function requireFinite([layer]: readonly [NetworkLayer], gram: Float64Array): void {
-  if (!isFiniteGram(gram, layer.shape[1])) throw notFiniteError(layer);
 }
 
 function notFiniteError({ name }: NetworkLayer): Error {
