@@ -53,7 +53,7 @@ const PICTURES = {
       await workbench.chooseInContextMenu(RECIPE, 'Measure Utilized Rank');
       const panel = await MeasurementPanel.of(workbench, RECIPE);
       await panel.outcome(JOB_MS);
-      await panel.row('hidden.weight').click();
+      await panel.row('hidden/kernel').click();
       return panel.frame;
     },
   },

@@ -1,4 +1,5 @@
-// Every file of the shared data folder, checkpoint or not, good or hostile, through the editor.
+// Files of every kind in the shared data folder, checkpoints or not, good or hostile, by a user's clicks. The suite in the
+// extension host opens all of them.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -12,17 +13,20 @@ const PATIENCE_MS = 15 * 60_000;
 const AUDIT_MS = 120_000;
 const OPENING_MS = 10_000;
 
-function everyFile(folder) {
-  return readdirSync(folder, { recursive: true })
+/** The first file of each kind in each folder. */
+function filesOfEveryKind(folder) {
+  const files = readdirSync(folder, { recursive: true })
     .filter((name) => statSync(path.join(folder, name)).isFile())
     .sort();
+  const byKind = new Map(files.reverse().map((name) => [path.dirname(name) + path.extname(name), name]));
+  return [...byKind.values()].reverse();
 }
 
 const missing = !existsSync(SHARED);
 if (missing && process.env.RANKSCOPE_REQUIRE_SHARED === '1') throw new Error(`${SHARED} is missing`);
 
 describe(
-  'every file of the shared data',
+  'files of every kind in the shared data',
   { skip: missing && `${SHARED} is missing`, timeout: PATIENCE_MS },
   () => {
     /** @type {Workbench} */
@@ -47,7 +51,7 @@ describe(
     it('gives a panel, or a reason in the panel; nothing stops', async (test) => {
       const outcomes = [];
       let engine;
-      for (const file of everyFile(SHARED)) {
+      for (const file of filesOfEveryKind(SHARED)) {
         outcomes.push(await openFile(workbench, file));
         const engines = engineProcesses(workbench.server.pid).map(({ pid }) => pid);
         assert.equal(engines.length, 1, `${file}: the engine runs`);
