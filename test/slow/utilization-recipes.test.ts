@@ -1,6 +1,6 @@
 /**
  * Networks of every kind that runs here, from their recipes to utilized ranks: ResNet-20 in ONNX and an MLP against plain
- * PyTorch, layer by layer; a TensorFlow.js model end to end.
+ * PyTorch, layer by layer; a ViT in Python and a TensorFlow.js model end to end.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -39,13 +39,14 @@ async function measure(
   name: string,
   recipe: object,
   request: Omit<MeasurementRequest, 'path'>,
+  trusted = false,
 ): Promise<UtilizationDocument> {
   const file = path.join(scratch, `${name}.rankscope.json`);
   writeFileSync(file, JSON.stringify({ schema: 'rankscope/recipe@1', ...recipe }));
   const measurement = await resolveMeasurement({ ...request, path: file });
   const { settings, checkpoint } = measurement;
   return utilize({
-    open: (signal) => openNetwork(measurement.recipe, { backend, signal, trusted: false }),
+    open: (signal) => openNetwork(measurement.recipe, { backend, signal, trusted }),
     ...{ settings, checkpoint, backend },
     resume: false,
     spectra: false,
@@ -148,6 +149,25 @@ describe('an MLP from its checkpoint', { skip }, () => {
 
   test('cumulative at δ = 0.1: within 1.5 points of plain PyTorch', async () => {
     assertSearched(await measure('mlp', recipe, { delta: 0.1 }), references.networks.mlp);
+  });
+});
+
+describe('a ViT in Python', { skip: skip !== false ? skip : noPython }, () => {
+  test('a search from a recipe, up to a budget of passes', async () => {
+    const recipe = {
+      network: {
+        kind: 'python',
+        file: path.join(ROOT, 'test/reference/utilization_networks.py'),
+        arguments: { network: 'vit' },
+        python,
+      },
+    };
+    process.env.RANKSCOPE_SHARED = path.dirname(shared ?? '');
+    const document = await measure('vit', recipe, { delta: 0.1, maxPasses: 30 }, true);
+    assertSearched(document);
+    const { before, passes, mlu, mluOriginal } = document.summary;
+    assert.ok(Math.abs((before ?? NaN) - references.networks.vit.accuracy) < 1e-9);
+    assert.ok(passes <= 30 && (mlu ?? 1) < (mluOriginal ?? 0));
   });
 });
 
