@@ -588,8 +588,9 @@ class Layer:
         self.original = None
 
     def matrices(self):
-        """groups x m x n, float64, on the CPU."""
-        weight = self.parameter.detach().to("cpu").to(torch.float64)
+        """The original weight, whatever was committed since: groups x m x n, float64, on the CPU."""
+        weight = self.parameter.detach() if self.original is None else self.original
+        weight = weight.to("cpu").to(torch.float64)
         weight = weight.t() if self.transposed else weight
         return weight.reshape(self.groups, *self.shape).contiguous()
 

@@ -33,6 +33,8 @@ export interface ConvertArguments {
   readonly seed?: number;
   /** A recipe: errors are measured on the inputs that its network gives the layers. */
   readonly inputs?: string;
+  /** Interpreter for a recipe with Python. */
+  readonly python?: string;
   readonly materialize: boolean;
   readonly out?: string;
   /** File to write the document to; `-` is stdout. */
@@ -55,6 +57,7 @@ const CONVERT_OPTIONS = {
   gain: { type: 'string' },
   seed: { type: 'string' },
   inputs: { type: 'string' },
+  python: { type: 'string' },
   materialize: { type: 'boolean' },
   out: { type: 'string' },
   json: { type: 'string' },
@@ -77,6 +80,7 @@ const FITTING_FLAGS = [
   'gain',
   'seed',
   'inputs',
+  'python',
   'json',
   'spectra',
 ] as const;
@@ -99,6 +103,8 @@ export function parseConvert(argv: readonly string[]): ConvertArguments | 'help'
   }
   if (values.json === '') throw new UsageError('--json needs a file name, or - for stdout');
   if (values.inputs === '') throw new UsageError('--inputs needs a recipe');
+  if (values.python !== undefined && values.inputs === undefined)
+    throw new UsageError('--python says nothing without --inputs');
   if (values.out === '') throw new UsageError('--out needs a folder');
   const ranks = parseRanks(values);
   return {
@@ -114,6 +120,7 @@ export function parseConvert(argv: readonly string[]): ConvertArguments | 'help'
     ...(values.gain !== undefined && { gain: parsePositive('--gain', values.gain) }),
     ...(values.seed !== undefined && { seed: parseSeed(values.seed) }),
     ...(values.inputs !== undefined && { inputs: values.inputs }),
+    ...(values.python !== undefined && { python: values.python }),
     ...(values.out !== undefined && { out: values.out }),
     ...(values.json !== undefined && { json: values.json }),
     ...(values.backend !== undefined && {

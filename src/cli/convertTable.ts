@@ -20,7 +20,16 @@ const MAX_REASONS = 6;
 
 const NAMES: RowNames<ConvertedLayer> = { of: ({ name }) => printable(name), isPath: () => true };
 
-function columnsFor(to: string): readonly Column<ConvertedLayer>[] {
+/** Errors of outputs and of weights are not to be compared. */
+const measuredOn: Column<ConvertedLayer> = {
+  header: 'OF',
+  align: 'left',
+  expendable: 4,
+  cell: ({ weighted }) => (weighted === true ? 'outputs' : 'weights'),
+};
+
+function columnsFor({ to, inputs }: ConversionDocument): readonly Column<ConvertedLayer>[] {
+  const hasInputs = inputs !== undefined;
   const svd: readonly Column<ConvertedLayer>[] = [
     { header: 'SVD', align: 'right', expendable: 2, cell: (layer) => fixed(layer.svdRelativeError) },
     {
@@ -44,6 +53,7 @@ function columnsFor(to: string): readonly Column<ConvertedLayer>[] {
     },
     { header: 'K', align: 'right', expendable: 0, cell: ({ k }) => String(k) },
     { header: 'ERROR', align: 'right', expendable: 0, cell: (layer) => fixed(layer.relativeError) },
+    ...(hasInputs ? [measuredOn] : []),
     ...(to === 'svd' ? [] : svd),
     {
       header: 'PARAMS',
@@ -84,7 +94,7 @@ export function renderConversion(
   const converted = document.layers.filter((layer) => layer.outcome === 'converted');
   const facts = wrap(renderFacts(document, display), display.width);
   const lines = [...facts.map((line) => paint(line, 'bold', display)), ''];
-  lines.push(...renderColumns(converted, columnsFor(document.to), NAMES, display), '');
+  lines.push(...renderColumns(converted, columnsFor(document), NAMES, display), '');
   const sentences = [
     ratesSentence(document),
     errorSentence(document),

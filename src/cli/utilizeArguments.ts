@@ -58,6 +58,10 @@ export function parseUtilize(argv: readonly string[]): UtilizeArguments | 'help'
   if (more.length > 0) throw new UsageError('one recipe or model at a time: try rankscope utilize --help');
   for (const flag of ['data', 'decompose', 'python', 'json'] as const)
     if (values[flag] === '') throw new UsageError(`--${flag} needs a file name`);
+  if (values.decompose !== undefined && !/\.safetensors$/i.test(values.decompose))
+    throw new UsageError(
+      `--decompose ${printable(values.decompose)}: a safetensors file is written, so its name must end in .safetensors`,
+    );
   const mode = values.mode === undefined ? undefined : oneOf('--mode', values.mode, MODES);
   refuseIdle(mode, values);
   return {

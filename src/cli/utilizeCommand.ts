@@ -1,6 +1,5 @@
 import { realpathSync, statSync } from 'node:fs';
 import { printable } from '../checkpoint/errors';
-import { createBackend } from '../compute';
 import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
 import { searchesFolder } from '../engine/cache';
 import { renderJson } from '../engine/report/json';
@@ -10,9 +9,11 @@ import type { UtilizationDocument } from '../engine/utilizationDocument';
 import { utilize } from '../engine/utilize';
 import { openNetwork } from '../network/open';
 import type { ResolvedRecipe } from '../network/recipe';
+import { openJobBackend } from './backend';
 import type { CliCommand, Streams } from './command';
 import { UsageError } from './flags';
 import { UTILIZE_HELP } from './help';
+import { withInterpreter } from './interpreter';
 import { parseUtilize, type UtilizeArguments } from './utilizeArguments';
 import { renderUtilization } from './utilizeTable';
 
@@ -50,7 +51,7 @@ async function measured(
   streams: Streams,
   signal: AbortSignal,
 ): Promise<UtilizationDocument> {
-  const backend = createBackend(options.backend, options.threads);
+  const backend = await openJobBackend(options, streams, signal);
   const say = (line: string): void => {
     streams.endProgress();
     streams.complain(line);
@@ -75,15 +76,6 @@ async function measured(
   } finally {
     await backend.dispose();
   }
-}
-
-/** The interpreter of the command line goes before the recipe's own. */
-function withInterpreter(recipe: ResolvedRecipe, python: string | undefined): ResolvedRecipe {
-  if (python === undefined) return recipe;
-  const { network } = recipe;
-  if (network.kind !== 'python')
-    throw new UsageError(`--python says nothing for a network of kind ${network.kind}`);
-  return { ...recipe, network: { ...network, python } };
 }
 
 /** Files that are written: possible, and none of those that are read. */

@@ -15,7 +15,7 @@ import { factorization, type Factorization } from '../lowrank';
 import type { NetworkFacts, RunnableNetwork } from '../network/network';
 import { checkpointFacts } from './audit';
 import type { ResultCache } from './cache';
-import { gatherLayerInputs, type LayerInputs } from './conversion/layerInputs';
+import { gatherLayerInputs, type GatheredInputs } from './conversion/layerInputs';
 import { denseLayer, summariseConversion } from './conversion/outcome';
 import { convertLayers, type LayerOutcome } from './conversion/run';
 import { selectLayers, type Selected } from './conversion/selection';
@@ -110,7 +110,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
       ...options,
       ...{ seed, checkpoint, staged, targets },
       ...(inputs !== undefined && {
-        layerInputs: inputs.layers,
+        layerInputs: inputs.inputs,
         onProgress: after(INPUTS_SHARE, options.onProgress),
       }),
     });
@@ -121,7 +121,7 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
         layers.filter((layer) => layer.outcome === 'dense'),
       );
     }
-    const unseen = wanted.filter(({ name }) => inputs?.layers.has(name) === false);
+    const unseen = wanted.filter(({ name }) => inputs?.inputs.has(name) === false);
     const document: ConversionDocument = {
       schema: 'rankscope/conversion@1',
       tool: TOOL,
@@ -135,11 +135,14 @@ export async function convert(options: ConvertOptions): Promise<Conversion> {
       ...(inputs !== undefined && { inputs: inputs.facts }),
       layers,
       summary: summariseConversion(layers, modelSize(checkpoint)),
-      ...(unseen.length > 0 && { notes: [unseenNote(unseen)] }),
+      ...(unseen.length > 0 && { notes: [unseenNote(unseen, inputs?.grouped ?? new Map())] }),
       files: { factors: targets.factors, document: targets.document },
     };
     const written = await writeConversion(document, { checkpoint, targets, outcomes, staged, signal });
-    return { document: written, reusedLayers: outcomes.filter(({ free }) => free).length };
+    return {
+      document: written,
+      reusedLayers: outcomes.filter(({ factors, free }) => factors !== undefined && free).length,
+    };
   } catch (error) {
     // What a cancel interrupts is told in the words of what was interrupted.
     signal.throwIfAborted();
@@ -160,9 +163,7 @@ async function inputsOf(
   layers: readonly Layer[],
   checkpoint: Checkpoint,
   { inputs, onProgress, ...rest }: InputsOptions,
-): Promise<
-  { readonly layers: ReadonlyMap<string, LayerInputs>; readonly facts: ConversionInputs } | undefined
-> {
+): Promise<(GatheredInputs & { readonly facts: ConversionInputs }) | undefined> {
   if (inputs === undefined) return undefined;
   const report = (fraction: number): void => {
     const share = INPUTS_SHARE * fraction;
@@ -171,8 +172,8 @@ async function inputsOf(
   report(0);
   const network = await inputs(rest.signal);
   try {
-    const found = await gatherLayerInputs({ ...rest, network, checkpoint, layers, onFraction: report });
-    return { layers: found, facts: inputsFacts(network.facts) };
+    const gathered = await gatherLayerInputs({ ...rest, network, checkpoint, layers, onFraction: report });
+    return { ...gathered, facts: inputsFacts(network.facts) };
   } finally {
     await network.dispose();
   }
@@ -187,12 +188,21 @@ function after(share: number, onProgress: ConvertOptions['onProgress']): (progre
   return (progress) => onProgress?.({ ...progress, fraction: share + (1 - share) * progress.fraction });
 }
 
-function unseenNote(layers: readonly Layer[]): string {
-  const [first] = layers;
-  const which = first === undefined ? '' : printable(first.name);
-  return layers.length === 1
-    ? `${which} is not in the network that was run, under this name and with these weights, or gets nothing but zeros: its error is that of its weights`
-    : `${layers.length} layers, the first of them ${which}, are not in the network that was run, under these names and with these weights, or get nothing but zeros: their errors are those of their weights`;
+/** Layers whose errors are those of their weights after all, and why. */
+function unseenNote(layers: readonly Layer[], grouped: ReadonlyMap<string, number>): string {
+  const [first] = layers.filter(({ name }) => grouped.has(name));
+  const one = layers.length === 1;
+  const [any] = layers;
+  const which = printable((first ?? any)?.name ?? '');
+  const whose = one ? 'its error is that of its weights' : 'their errors are those of their weights';
+  const groups = first === undefined ? undefined : grouped.get(first.name);
+  const why =
+    groups === undefined
+      ? 'not in the network that was run, under these names and with these weights, or get nothing but zeros'
+      : `not measured on inputs: ${which} has ${groups} groups in the network, which the file does not tell (--groups '${which}=${groups}')`;
+  return one
+    ? `${which} is ${why}: ${whose}`
+    : `${layers.length} layers, ${which} among them, are ${why}: ${whose}`;
 }
 
 /** @throws {Error} naming the setting */

@@ -69,7 +69,7 @@ export interface RunnableNetwork {
   readonly facts: NetworkFacts;
   /** In the order in which the network runs them. */
   readonly layers: readonly NetworkLayer[];
-  /** groups × m × n, row-major, as the checkpoint has it. */
+  /** groups × m × n, row-major, as the checkpoint has it, whatever was committed. */
   weight(layer: number, signal: AbortSignal): Promise<Float64Array>;
   /**
    * Input Grams of the original network over the Gram data; each layer once, when all batches have been through.

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import type { MeasurementRequest } from '../../src/engine/utilization/measurementRequest';
 import { resolveMeasurement } from '../../src/engine/utilization/measurementRequest';
 import type { UtilizationDocument } from '../../src/engine/utilizationDocument';
@@ -25,7 +25,7 @@ const python = pythonWith('torch, numpy');
 const noPython = python === undefined && 'no Python with torch here';
 const references = utilizationReferences();
 
-const backend = createBackend('wasm', 2);
+const backend = createWasmBackend(2);
 const scratch = mkdtempSync(path.join(tmpdir(), 'rankscope-recipes-'));
 after(async () => {
   await backend.dispose();
@@ -39,7 +39,7 @@ async function measure(
   name: string,
   recipe: object,
   request: Omit<MeasurementRequest, 'path'>,
-  trusted = false,
+  { trusted = false, decompose }: { readonly trusted?: boolean; readonly decompose?: string } = {},
 ): Promise<UtilizationDocument> {
   const file = path.join(scratch, `${name}.rankscope.json`);
   writeFileSync(file, JSON.stringify({ schema: 'rankscope/recipe@1', ...recipe }));
@@ -47,7 +47,7 @@ async function measure(
   const { settings, checkpoint } = measurement;
   return utilize({
     open: (signal) => openNetwork(measurement.recipe, { backend, signal, trusted }),
-    ...{ settings, checkpoint, backend },
+    ...{ settings, checkpoint, backend, decompose },
     resume: false,
     spectra: false,
     searches: path.join(scratch, 'searches'),
@@ -99,6 +99,33 @@ function assertSearched(document: UtilizationDocument, reference?: NetworkRefere
   const distance = Math.abs(percent(summary.mlu) - reference.cumulative.mlu);
   assert.ok(distance <= 1.5, `MLU ${percent(summary.mlu)}, PyTorch has ${reference.cumulative.mlu}`);
 }
+
+/** Two layers for fc1, or one; accuracy on all of MNIST. */
+const LOAD_DECOMPOSED = `
+import json, struct, sys
+import numpy as np, torch
+from utilization_networks import mlp
+
+raw = open(sys.argv[1], "rb").read()
+(length,) = struct.unpack("<Q", raw[:8])
+header = json.loads(raw[8 : 8 + length])
+header.pop("__metadata__")
+tensors = {}
+for name, entry in header.items():
+    start, end = entry["data_offsets"]
+    values = np.frombuffer(raw[8 + length + start : 8 + length + end], np.float32).reshape(entry["shape"])
+    tensors[name] = torch.from_numpy(values.copy())
+model, _, images, labels = mlp()
+for name in ("fc1", "fc2"):
+    if name + ".0.weight" in tensors:
+        rank, inputs = tensors[name + ".0.weight"].shape
+        outputs = tensors[name + ".1.weight"].shape[0]
+        two = [torch.nn.Linear(inputs, rank, bias=False), torch.nn.Linear(rank, outputs)]
+        setattr(model, name, torch.nn.Sequential(*two))
+model.load_state_dict(tensors)
+with torch.no_grad():
+    print(100 * (model(images).argmax(1) == labels).double().mean().item())
+`;
 
 describe('ResNet-20 in ONNX', { skip: skip !== false ? skip : noPython }, () => {
   const images = inShared('cifar10_lossless_subset', 'cifar10_lossless_subset.npz');
@@ -152,6 +179,38 @@ describe('an MLP from its checkpoint', { skip }, () => {
   });
 });
 
+describe('an MLP in Python, with its checkpoint', { skip: skip !== false ? skip : noPython }, () => {
+  test('is decomposed: after a search that left its projections in the model, too', async () => {
+    const checkpoint = inShared('ggml_mnist', 'mnist_model.state_dict');
+    const recipe = {
+      network: {
+        kind: 'python',
+        file: path.join(ROOT, 'test/reference/utilization_networks.py'),
+        arguments: { network: 'mlp' },
+        checkpoint,
+        python,
+      },
+    };
+    process.env.RANKSCOPE_SHARED = path.dirname(shared ?? '');
+    const decompose = path.join(scratch, 'mlp-two.safetensors');
+    const { summary, files } = await measure(
+      'mlp-python',
+      recipe,
+      { delta: 0.3 },
+      { trusted: true, decompose },
+    );
+    assert.equal(files?.decomposed, decompose);
+    assert.ok(Math.abs((summary.afterDecomposition ?? NaN) - (summary.afterProjection ?? NaN)) < 0.5);
+    // Straight from the file, without our code, and without the library whose model it was.
+    const { status, stdout, stderr } = spawnSync(python ?? '', ['-c', LOAD_DECOMPOSED, decompose], {
+      encoding: 'utf8',
+      env: { ...process.env, PYTHONPATH: path.join(ROOT, 'test/reference'), OPENBLAS_CORETYPE: 'SkylakeX' },
+    });
+    assert.equal(status, 0, stderr);
+    assert.ok(Math.abs(Number(stdout) - (summary.afterDecomposition ?? NaN)) < 0.011, stdout);
+  });
+});
+
 describe('a ViT in Python', { skip: skip !== false ? skip : noPython }, () => {
   test('a search from a recipe, up to a budget of passes', async () => {
     const recipe = {
@@ -163,7 +222,7 @@ describe('a ViT in Python', { skip: skip !== false ? skip : noPython }, () => {
       },
     };
     process.env.RANKSCOPE_SHARED = path.dirname(shared ?? '');
-    const document = await measure('vit', recipe, { delta: 0.1, maxPasses: 30 }, true);
+    const document = await measure('vit', recipe, { delta: 0.1, maxPasses: 30 }, { trusted: true });
     assertSearched(document);
     const { before, passes, mlu, mluOriginal } = document.summary;
     assert.ok(Math.abs((before ?? NaN) - references.networks.vit.accuracy) < 1e-9);

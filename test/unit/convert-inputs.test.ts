@@ -7,14 +7,14 @@ import { decodeElements } from '../../src/checkpoint/elements';
 import { openCheckpoint } from '../../src/checkpoint/open';
 import { readTensorBytes } from '../../src/checkpoint/tensorData';
 import { writeSafetensors } from '../../src/checkpoint/write/safetensors';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import type { ConvertedLayer, LayerConversion, RankChoice } from '../../src/engine/conversionDocument';
 import { convert, type ConvertOptions } from '../../src/engine/convert';
 import { temporaryFolder } from '../fixtures/handmade';
 import { plainNetwork, plainParameters, type PlainNetworkOptions } from './plainNetwork';
 
 const scratch = temporaryFolder();
-const backend = createBackend('wasm', 2);
+const backend = createWasmBackend(2);
 after(() => backend.dispose());
 const { signal } = new AbortController();
 
@@ -143,6 +143,12 @@ describe('a conversion with the inputs of a network', () => {
     const [fc1] = converted(document.layers).filter(({ name }) => name === 'fc1.weight');
     assert.ok(fc1 !== undefined && fc1.weighted === undefined);
     assert.match(document.notes?.join() ?? '', /^fc1\.weight is not in the network that was run/);
+  });
+
+  it('groups that the file does not tell are told by the network', async () => {
+    const file = await model('groups');
+    const { document } = await run(file, ranks, { groups: [], ...withInputs() });
+    assert.match(document.notes?.join() ?? '', /conv3\.weight has 2 groups in the network.*--groups/);
   });
 
   it('a network of other weights altogether is refused in one line, and let go', async () => {

@@ -1,13 +1,13 @@
 /** Factorizations behind their one interface: what they cost, what they fit, what they multiply out to. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { FACTORIZATIONS, factorization, type FactoredMatrix } from '../../src/lowrank';
 import { MatrixFiles } from './fitTargets';
 import { uniform, withSingularValues } from './matrices';
 
 const files = new MatrixFiles();
-const backend = createBackend('wasm', 1);
+const backend = createWasmBackend(1);
 const never = new AbortController().signal;
 after(async () => {
   await backend.dispose();
@@ -80,6 +80,46 @@ describe('every factorization', () => {
       () => factorization('cosine'),
       /^Error: unknown factorization "cosine": choose svd or sine$/,
     );
+  });
+});
+
+describe('a frequency that nobody asked for', () => {
+  const [rows, columns, rank] = [48, 40, 4];
+  const fitted = async (name: string, W: Float32Array, more = {}) => {
+    const settings = { rank, seed: 1, steps: 100, ...more };
+    const target = files.target(W, rows, columns);
+    const result = await factorization(name).fit(target, settings, backend, never);
+    assert.ok(result.kind === 'fit');
+    return result.fit;
+  };
+  const factorOf = ({ factors }: FactoredMatrix, name: string): Float32Array =>
+    factors.find((factor) => factor.name === name)?.data ?? new Float32Array(0);
+  // A spectrum that falls at once: a sine gains nothing, and the fit ends at truncated SVD.
+  const sigma = Array.from({ length: columns }, (_, i) => 8 ** -i);
+  const decaying = withSingularValues(rows, columns, sigma, 5);
+  const noise = Float32Array.from({ length: rows * columns }, uniform(9));
+
+  test('is 3·√k where the sine bends', async () => {
+    assert.equal((await fitted('sine', noise)).matrix.scalars.omega, 3 * Math.sqrt(rank));
+  });
+
+  test('is g in the linear limit: the factors are truncated SVD’s, and train as they do', async () => {
+    const W = Float32Array.from(decaying);
+    const [{ matrix }, svd] = [await fitted('sine', W), await fitted('svd', W)];
+    assert.equal(matrix.scalars.omega, matrix.scalars.gain);
+    for (const name of ['U', 'V']) {
+      const [found, expected] = [factorOf(matrix, name), factorOf(svd.matrix, name)];
+      const largest = Math.max(...expected.map(Math.abs));
+      expected.forEach((value, i) => {
+        assert.ok(Math.abs(value - (found[i] ?? NaN)) < 1e-5 * largest, `${name}[${i}]`);
+      });
+    }
+    assert.ok(relativeError(W, factorization('sine').materialise(matrix)) < 1e-3);
+  });
+
+  test('gives way to one that is asked for', async () => {
+    const { matrix } = await fitted('sine', Float32Array.from(decaying), { omega: 7 });
+    assert.equal(matrix.scalars.omega, 7);
   });
 });
 

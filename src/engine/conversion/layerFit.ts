@@ -6,7 +6,7 @@ import { sha256, type ResultCache } from '../cache';
 import type { TensorDigests } from '../tensorDigests';
 
 /** Raised when the same request would give other factors than before, so that kept ones are not used any more. */
-const FIT_VERSION = 1;
+const FIT_VERSION = 2;
 
 /** Fits beyond the first one that an error target may cost a layer: halving finds one of 2⁴ − 1 smaller ranks. */
 const MAX_EXTRA_FITS = 4;

@@ -19,6 +19,13 @@ export interface LayerInputs {
   grams(): Promise<readonly Float64Array[]>;
 }
 
+/** What a network says of a checkpoint's layers, by their names. */
+export interface GatheredInputs {
+  readonly inputs: ReadonlyMap<string, LayerInputs>;
+  /** Groups of convolutions that the checkpoint does not tell, and which were read as one matrix. */
+  readonly grouped: ReadonlyMap<string, number>;
+}
+
 interface Gathering {
   readonly network: RunnableNetwork;
   readonly checkpoint: Checkpoint;
@@ -38,9 +45,9 @@ interface Gathering {
  *
  * @throws CheckpointError when the network has none of the layers, or the inputs of one are not finite
  */
-export async function gatherLayerInputs(options: Gathering): Promise<Map<string, LayerInputs>> {
+export async function gatherLayerInputs(options: Gathering): Promise<GatheredInputs> {
   const { network, checkpoint, staged, target, signal, onFraction } = options;
-  const found = await layersOfNetwork(options);
+  const { found, grouped } = await layersOfNetwork(options);
   if (found.size === 0) {
     const [first] = network.layers;
     const has = first === undefined ? 'it has none' : `its first is ${printable(first.name)}`;
@@ -78,7 +85,7 @@ export async function gatherLayerInputs(options: Gathering): Promise<Map<string,
     // Outputs that are all zero have no relative error.
     if (energies.some(([largest = 0]) => largest > 0)) inputs.set(layer.name, { energies, grams });
   }
-  return inputs;
+  return { inputs, grouped };
 }
 
 function requireFinite(
@@ -107,27 +114,30 @@ async function energiesOf(
 }
 
 /** Layers of the network that are layers of the checkpoint, by name and weight. */
-async function layersOfNetwork({
-  network,
-  checkpoint,
-  layers,
-  signal,
-}: Gathering): Promise<Map<MeasuredLayer, Layer>> {
+async function layersOfNetwork({ network, checkpoint, layers, signal }: Gathering): Promise<{
+  readonly found: Map<MeasuredLayer, Layer>;
+  readonly grouped: Map<string, number>;
+}> {
   const wanted = new Map(
     layers.filter(({ stack }) => stack === undefined).map((layer) => [layer.tensor.name, layer]),
   );
   const found = new Map<MeasuredLayer, Layer>();
+  const grouped = new Map<string, number>();
   for (const [index, one] of network.layers.entries()) {
     signal.throwIfAborted();
     const weight = await network.weight(index, signal);
     const tensor = await weightInCheckpoint(checkpoint, one, weight);
     const layer = tensor === undefined ? undefined : wanted.get(tensor.name);
+    if (layer === undefined) continue;
     const [m, n] = one.shape;
-    if (layer?.shape[0] !== m || layer.shape[1] !== n || layer.matrices.length !== one.groups) continue;
+    if (layer.shape[0] !== m || layer.shape[1] !== n || layer.matrices.length !== one.groups) {
+      if (one.groups > 1) grouped.set(layer.name, one.groups);
+      continue;
+    }
     found.set({ index, layer: one }, layer);
     wanted.delete(layer.tensor.name);
   }
-  return found;
+  return { found, grouped };
 }
 
 async function readGrams(

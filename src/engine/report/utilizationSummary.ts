@@ -101,6 +101,9 @@ function passesSentence({ mode, summary: { passes, notSearched } }: UtilizationD
   return `${made}; the budget ended before ${counted(notSearched, 'layer')} ${notSearched === 1 ? 'was' : 'were'} searched to the end, whose other dimensions are left whole.`;
 }
 
+/** Layers that are told by name; a document has them all. */
+const MAX_NAMED = 3;
+
 function skippedSentence({ skipped }: UtilizationDocument): string {
   if (skipped.length === 0) return '';
   const classes = new Map<string, number>();
@@ -109,7 +112,11 @@ function skippedSentence({ skipped }: UtilizationDocument): string {
     classes.set(name, (classes.get(name) ?? 0) + 1);
   }
   const named = [...classes].map(([name, number]) => `${count(number)} ${name}`);
-  return `${counted(skipped.length, 'layer')} not measured: ${named.join(', ')}.`;
+  const whole = `${counted(skipped.length, 'layer')} not measured: ${named.join(', ')}.`;
+  // What is too large is most of what there is to save: it is told by name.
+  const large = skipped.filter(({ reason }) => reason.startsWith('too large'));
+  const told = large.slice(0, MAX_NAMED).map(({ name, reason }) => `${printable(name)} is ${reason}`);
+  return [whole, ...told.map((words) => `${words}.`)].join(' ');
 }
 
 /** The network's line of the paper's Table 1. */

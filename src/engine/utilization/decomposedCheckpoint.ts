@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { elementCount, type Checkpoint, type Tensor } from '../../checkpoint/checkpoint';
 import { decodeElements } from '../../checkpoint/elements';
+import { printable } from '../../checkpoint/errors';
 import { readTensorBytes } from '../../checkpoint/tensorData';
 import { countOf } from '../../checkpoint/wording';
 import {
@@ -103,7 +104,7 @@ export async function writeDecomposed(
   } finally {
     await staged.discard();
   }
-  return { files, notes: notesOf(checkpoint, lost) };
+  return { files, notes: [...notesOf(checkpoint, lost), ...patternNotes(ranks)] };
 }
 
 /** What takes the place of the checkpoint's tensors, by their names there: pairs of weights, and biases. */
@@ -165,6 +166,16 @@ function rankPattern(ranks: ReadonlyMap<string, number>): Record<string, number>
   return Object.fromEntries(modules.map(([name, rank]) => [moduleOf(name).replace(WRAPPERS, ''), rank]));
 }
 
+/** Ranks that a LoRA configuration cannot be told. */
+function patternNotes(ranks: ReadonlyMap<string, number>): string[] {
+  const others = [...ranks.keys()].filter((name) => !name.endsWith('.weight'));
+  const [first] = others;
+  if (first === undefined) return [];
+  return [
+    `${countOf(others.length, 'layer')} (${printable(first)}${others.length > 1 ? ' …' : ''}) left out of the rank_pattern: a LoRA configuration names PyTorch modules, and no single one has ${others.length > 1 ? 'these weights' : 'this weight'}`,
+  ];
+}
+
 function metadataOf(
   splits: ReadonlyMap<SplitLayer, Tensor | undefined>,
   checkpoint: Checkpoint | undefined,
@@ -190,7 +201,7 @@ function metadataOf(
 function notesOf(checkpoint: Checkpoint | undefined, lost: readonly string[]): string[] {
   if (checkpoint === undefined)
     return [
-      'no checkpoint is named behind the network, to take the rest from: the decomposed file holds the new layers only, convolutions as matrices over flattened patches',
+      'there is no checkpoint to take the rest from: the decomposed file holds the new layers only, without biases, convolutions as matrices over flattened patches',
     ];
   const notes: string[] = [];
   const state = checkpoint.tensors.filter(({ role }) => role !== 'model').length;

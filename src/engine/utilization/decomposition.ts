@@ -37,8 +37,8 @@ export async function decompose(
 ): Promise<Decomposition> {
   if (splits.length === 0)
     return { notes: ['no layer takes less as two: no decomposed checkpoint was written'] };
-  const { tensors, notes } = await inCheckpoint(network, checkpoint, splits, compute);
   await network.reset();
+  const { tensors, notes } = await inCheckpoint(network, checkpoint, splits, compute);
   for (const split of tensors.keys())
     await network.commit({ layer: split.index, weight: await productOf(split, compute) });
   const after = await evaluate();

@@ -12,7 +12,8 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import type { Eigenbasis } from '../../utilization';
-import { ensureFolder, sha256 } from '../cache';
+import { ensureFolder } from '../../checkpoint/write/ensureFolder';
+import { sha256 } from '../cache';
 import { decodeSpectra, encodeSpectra } from '../cacheEntries';
 import type { UtilizationDocument } from '../utilizationDocument';
 import { TOOL } from '../version';

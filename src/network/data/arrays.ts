@@ -115,7 +115,9 @@ function likelyLabels({ tensors }: Checkpoint, input: Tensor): Tensor | undefine
   );
   for (const candidate of [...paired, ...LABEL_NAMES]) {
     const found = tensors.find((tensor) => tensor.name.toLowerCase() === candidate && tensor !== input);
-    if (found !== undefined && couldBeLabels(found, input.shape[0] ?? 0)) return found;
+    if (found === undefined) continue;
+    // The inputs' own partner of another length is a mistake, told when it is read; a common name may be another's.
+    if (paired.includes(candidate) || couldBeLabels(found, input.shape[0] ?? 0)) return found;
   }
   return undefined;
 }

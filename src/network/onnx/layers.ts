@@ -144,8 +144,6 @@ function judgeConvolution(graph: GraphIndex, node: OnnxNode, index: number): Ver
   const { groups } = walk;
   if (axes < 1 || !hasAxes || !hasPads || groups < 1 || outputs % groups !== 0)
     return { reason: 'its sizes do not fit together' };
-  if (groups > 1 && perGroup === 1)
-    return { reason: 'a depthwise convolution has one input channel a group, so its rank says nothing' };
   const n = perGroup * kernel.reduce((a, b) => a * b, 1);
   return {
     weight: kernelView(weight),

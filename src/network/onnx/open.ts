@@ -138,7 +138,9 @@ function describe(found: FoundLayer, name: string, observation: Observation | un
 function countParameters({ model, initializers }: GraphIndex): number {
   const isWeight = (type: string): boolean => /^(?:float|bfloat)/.test(type);
   let sum = 0;
-  for (const { typeName, shape } of initializers.values()) if (isWeight(typeName)) sum += elementCount(shape);
+  const statistics = runningStatistics(model.graph.nodes);
+  for (const { name, typeName, shape } of initializers.values())
+    if (isWeight(typeName) && !statistics.has(name)) sum += elementCount(shape);
   const visit = (nodes: readonly OnnxNode[]): void => {
     for (const { operator, attributes } of nodes)
       for (const [key, { tensor, graphs }] of attributes) {
@@ -154,6 +156,12 @@ function countParameters({ model, initializers }: GraphIndex): number {
   };
   visit(model.graph.nodes);
   return sum;
+}
+
+/** Means and variances that a batch norm has seen: kept with the weights, but nobody trains them. */
+function runningStatistics(nodes: readonly OnnxNode[]): Set<string> {
+  const norms = nodes.filter(({ operator }) => operator === 'BatchNormalization');
+  return new Set(norms.flatMap(({ inputs }) => inputs.slice(3, 5)));
 }
 
 function identity(model: string, data: NetworkData | undefined): string {

@@ -3,6 +3,7 @@ import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { abortReason } from '../../compute';
 import { printable } from '../../checkpoint/errors';
 import { PROTOCOL, type PythonAnswer, type PythonEvent, type PythonRequests } from './protocol';
 
@@ -138,7 +139,7 @@ export class PythonProcess {
   private async unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     const onAbort = (): void => {
       // An abort's reason is whatever the caller gave.
-      this.kill(signal.reason instanceof Error ? signal.reason : new Error('cancelled'));
+      this.kill(abortReason(signal));
     };
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
