@@ -116,6 +116,22 @@ async function buildTensorFlow() {
   return metafile;
 }
 
+/** The process that holds a graphics card. What TensorFlow and Dawn need besides, it finds where they are installed. */
+async function buildDevice() {
+  const { metafile } = await esbuild.build({
+    ...NODE_OPTIONS,
+    entryPoints: { device: 'src/compute/device/host.ts' },
+    outdir: 'dist',
+    mainFields: ['module', 'main'],
+    external: ['webgpu', '@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu', 'node-fetch'],
+    minify: production,
+    sourcemap: production ? false : 'linked',
+    metafile: true,
+  });
+  say('dist/device.js');
+  return metafile;
+}
+
 /** The panel's page: one script, one style sheet, nothing fetched. */
 async function buildWebview() {
   const { metafile } = await esbuild.build({
@@ -166,7 +182,7 @@ mkdirSync(path.join(root, 'dist'), { recursive: true });
 if (production) rmSync(path.join(root, 'dist/test'), { recursive: true, force: true });
 copyOnnxRuntime();
 const [metafiles] = await Promise.all([
-  Promise.all([buildNode(), buildTensorFlow(), buildWebview()]),
+  Promise.all([buildNode(), buildTensorFlow(), buildDevice(), buildWebview()]),
   buildKernels(),
   ...(flags.has('--tests') ? [buildTests()] : []),
 ]);

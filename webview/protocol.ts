@@ -13,6 +13,14 @@ export interface PanelLayerAudit extends Omit<LayerAudit, 'singularValues'> {
   readonly singularValues?: Float64Array;
 }
 
+/** What computes, and why this one. */
+export interface BackendShown {
+  readonly name: string;
+  readonly build: string;
+  readonly threads: number;
+  readonly why?: string;
+}
+
 /** Host → panel. */
 export type ToPanel =
   /** The file was opened: everything known before any layer is computed. Starts a fresh audit in the page. */
@@ -20,7 +28,7 @@ export type ToPanel =
       readonly type: 'opened';
       readonly checkpoint: CheckpointFacts;
       readonly layerNames: readonly string[];
-      readonly backend: { readonly name: string; readonly build: string; readonly threads: number };
+      readonly backend: BackendShown;
     }
   /** Finished layers, with singular values, gathered by the host into a few messages a second. */
   | {

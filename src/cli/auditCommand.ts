@@ -1,7 +1,6 @@
 import { realpathSync, statSync } from 'node:fs';
 import { CheckpointError, printable } from '../checkpoint/errors';
 import { listCheckpointFiles, nothingFound } from '../checkpoint/open';
-import { createBackend } from '../compute';
 import { audit } from '../engine/audit';
 import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
 import { openCache } from '../engine/cache';
@@ -11,6 +10,7 @@ import { renderJson } from '../engine/report/json';
 import { renderMarkdown } from '../engine/report/markdown';
 import { trimmed } from '../engine/report/quantities';
 import { parseAudit, type AuditArguments } from './auditArguments';
+import { openJobBackend } from './backend';
 import type { CliCommand, Streams } from './command';
 import { UsageError } from './flags';
 import { AUDIT_HELP } from './help';
@@ -55,7 +55,7 @@ async function auditAll(
   streams: Streams,
   signal: AbortSignal,
 ): Promise<{ documents: AuditDocument[]; failures: number }> {
-  const backend = createBackend(options.backend, options.threads);
+  const backend = await openJobBackend(options, streams, signal);
   const cache = options.cache ? openCache() : null;
   const documents: AuditDocument[] = [];
   let failures = 0;
@@ -127,7 +127,9 @@ function complainOfIdleOptions(
 ): void {
   if (documents.length === 0) return;
   const found = documents.flatMap((document) => document.layers);
-  if (layers !== undefined && found.length === 0)
+  // A tensor that could not be analysed was found all the same.
+  const isSkipped = documents.some(({ skipped }) => skipped.some(({ name }) => layers?.test(name) === true));
+  if (layers !== undefined && found.length === 0 && !isSkipped)
     complain(`no layer's name matches --layers ${printable(layers.source)}`);
   for (const { pattern } of groups)
     if (!found.some(({ name }) => pattern.test(name)))

@@ -2,6 +2,7 @@ import { printable } from '../checkpoint/errors';
 import { suggestion } from '../checkpoint/wording';
 import { TOOL } from '../engine/version';
 import { auditCommand } from './auditCommand';
+import { backendsCommand } from './backendsCommand';
 import { cacheCommand } from './cacheCommand';
 import type { CliCommand, Run } from './command';
 import { convertCommand } from './convertCommand';
@@ -15,6 +16,7 @@ export const COMMANDS: readonly CliCommand[] = [
   utilizeCommand,
   convertCommand,
   figuresCommand,
+  backendsCommand,
   cacheCommand,
 ];
 

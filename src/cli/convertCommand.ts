@@ -1,6 +1,5 @@
 import { realpathSync, statSync } from 'node:fs';
 import { printable } from '../checkpoint/errors';
-import { createBackend } from '../compute';
 import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
 import { openCache } from '../engine/cache';
 import type { ConversionDocument } from '../engine/conversionDocument';
@@ -9,10 +8,12 @@ import { densify, keepsFactors } from '../engine/densify';
 import { renderJson } from '../engine/report/json';
 import { openNetwork } from '../network/open';
 import { readRecipe } from '../network/readRecipe';
+import { openJobBackend } from './backend';
 import type { CliCommand, Streams } from './command';
 import { DEFAULT_SHARE, DENSE, parseConvert, type ConvertArguments } from './convertArguments';
 import { renderConversion } from './convertTable';
 import { UsageError } from './flags';
+import { withInterpreter } from './interpreter';
 import { CONVERT_HELP } from './help';
 
 /** `rankscope convert`. */
@@ -62,8 +63,11 @@ async function converted(
   signal: AbortSignal,
 ): Promise<Conversion> {
   // Before anything is computed: a recipe that is wrong says so at once.
-  const recipe = options.inputs === undefined ? undefined : await readRecipe(options.inputs);
-  const backend = createBackend(options.backend, options.threads);
+  const recipe =
+    options.inputs === undefined
+      ? undefined
+      : withInterpreter(await readRecipe(options.inputs), options.python);
+  const backend = await openJobBackend(options, streams, signal);
   const onLog = (line: string): void => {
     streams.endProgress();
     streams.complain(`python: ${printable(line)}`);

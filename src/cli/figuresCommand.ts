@@ -1,13 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { printable } from '../checkpoint/errors';
-import { createBackend } from '../compute';
 import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
 import { figures } from '../engine/figures';
 import { renderCsv } from '../engine/figures/csv';
 import { renderSvg } from '../engine/figures/panels';
 import type { FigureDocument } from '../engine/figuresDocument';
 import { renderJson } from '../engine/report/json';
+import { openJobBackend } from './backend';
 import type { CliCommand, Streams } from './command';
 import { parseFigures, type FigureFormat, type FiguresArguments } from './figuresArguments';
 import { UsageError } from './flags';
@@ -26,9 +26,10 @@ export const figuresCommand: CliCommand = {
 };
 
 /** @returns the exit code. @throws UsageError when the folder cannot be written to */
-async function runFigures(options: FiguresArguments, { out }: Streams, signal: AbortSignal): Promise<number> {
+async function runFigures(options: FiguresArguments, streams: Streams, signal: AbortSignal): Promise<number> {
   prepareFolder(options.out);
-  const backend = createBackend(options.backend, options.threads);
+  const { out } = streams;
+  const backend = await openJobBackend(options, streams, signal);
   try {
     const documents = await figures({ figures: options.figures, seed: options.seed, backend, signal });
     for (const document of documents) {

@@ -95,6 +95,7 @@ What
   --inputs <recipe>    measure errors on the layers' outputs instead of on their
                        weights: the recipe's network runs on its data first, and
                        a recipe with Python runs the code that it names
+  --python <path>      interpreter for that
 
 Output
   --out <folder>       where files go (default: beside the checkpoint):
@@ -159,6 +160,8 @@ Output
   --json <file>        write the whole document to a file, in one piece or not
                        at all; - for stdout, and then nothing else goes there
   --spectra            put the spectra of inputs and outputs into the document
+                       ERROR and AT MOST are shares of the outputs' energy,
+                       |Y - Y'|^2 / |Y|^2, and the bound of the first
   --decompose <file>   write a safetensors checkpoint with layers as two where
                        that saves parameters, and <file>.rank_pattern.json with
                        the ranks for a LoRA configuration
@@ -170,4 +173,22 @@ Examples
   rankscope utilize resnet.rankscope.json
   rankscope utilize resnet.rankscope.json --resume --decompose small.safetensors
   rankscope utilize model.onnx --data mnist.npz --energy 0.99 --json -
+`;
+
+export const BACKENDS_HELP = `rankscope backends [--again]
+
+Shows what can compute on this machine and which one 'auto' uses:
+
+  wasm         WebAssembly on the processor; built in, always there
+  tensorflow   TensorFlow with CUDA, where @tensorflow/tfjs-node-gpu is
+               installed; RANKSCOPE_TENSORFLOW names its folder
+  webgpu       graphics cards of any maker, through the package webgpu
+
+Each is opened in a process of its own, held against wasm on a small matrix,
+and timed; what is found is remembered. Layers that a graphics card would not
+be faster at stay with the processor, and so does whatever it fails at.
+
+  --again              look anew
+
+RANKSCOPE_BACKEND names the backend for commands that are not given --backend.
 `;

@@ -1,14 +1,22 @@
-import { BACKEND_NAMES, createBackend, type ComputeBackend } from '../compute';
-
-/** What each backend is, for people who choose one. */
-const DESCRIPTIONS: Readonly<Record<string, string>> = {
-  wasm: 'WebAssembly kernels on the processor; built in, nothing to install',
-};
+import { abortReason, type ChosenBackend, type ComputeBackend } from '../compute';
+import { deviceSettings, openBackend, reportBackends } from './backends';
+import type { BackendFacts } from './protocol';
 
 interface Kept {
   readonly key: string;
-  readonly backend: ComputeBackend;
+  readonly opening: Promise<ChosenBackend>;
   users: number;
+}
+
+/** A backend that a job uses. */
+export interface UsedBackend extends ChosenBackend {
+  /** The job is done with it; called once. */
+  readonly release: () => void;
+}
+
+/** What hosts are told of the backend of a job. */
+export function backendFacts({ name, build, concurrency }: ComputeBackend, why: string): BackendFacts {
+  return { name, build, threads: concurrency, why };
 }
 
 /**
@@ -19,43 +27,80 @@ export class BackendPool {
   private readonly kept: Kept[] = [];
   private current: Kept | undefined;
 
-  list(): { name: string; description: string }[] {
-    return BACKEND_NAMES.map((name) => ({ name, description: DESCRIPTIONS[name] ?? name }));
+  /** @param onNotice in one line: a backend that was asked for cannot be used, or stopped working */
+  constructor(private readonly onNotice: (notice: string) => void) {}
+
+  /** What is known of every backend here. */
+  async list(signal: AbortSignal, again: boolean) {
+    return reportBackends(signal, again);
   }
 
   /**
-   * @returns the backend, and what the job calls once when it is done with it.
-   * @throws {Error} with a one-line message for a name that is not known.
+   * @throws {Error} with a one-line message for a name that is not known
+   * @throws the signal's reason; what is being opened stays for the next job
    */
-  use(
+  async use(
     name: string | undefined,
     threads: number | undefined,
-  ): { readonly backend: ComputeBackend; readonly release: () => void } {
-    const key = JSON.stringify([name ?? 'auto', threads ?? null]);
-    let entry = this.kept.find((candidate) => candidate.key === key);
-    if (entry === undefined) {
-      entry = { key, backend: createBackend(name, threads), users: 0 };
-      this.kept.push(entry);
-    }
-    const used = entry;
-    used.users++;
-    this.current = used;
+    signal: AbortSignal,
+  ): Promise<UsedBackend> {
+    const key = JSON.stringify([name ?? 'auto', threads ?? null, deviceSettings()]);
+    const entry = this.kept.find((candidate) => candidate.key === key) ?? this.open(key, name, threads);
+    entry.users++;
+    this.current = entry;
     this.closeUnused();
-    return {
-      backend: used.backend,
-      release: () => {
-        used.users--;
-        this.closeUnused();
-      },
+    const release = (): void => {
+      entry.users--;
+      this.closeUnused();
     };
+    try {
+      const chosen = await untilAborted(entry.opening, signal);
+      return { ...chosen, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  private open(key: string, name: string | undefined, threads: number | undefined): Kept {
+    const { signal } = new AbortController();
+    const opening = openBackend({ name, threads, signal, onNotice: this.onNotice });
+    const entry: Kept = { key, opening, users: 0 };
+    this.kept.push(entry);
+    // One that does not open is asked for anew the next time.
+    opening.catch(() => {
+      this.remove(entry);
+    });
+    return entry;
   }
 
   private closeUnused(): void {
     for (const entry of [...this.kept]) {
       if (entry.users > 0 || entry === this.current) continue;
-      this.kept.splice(this.kept.indexOf(entry), 1);
+      this.remove(entry);
       // It runs nothing: there is nobody to tell of a failure to close.
-      entry.backend.dispose().catch(() => undefined);
+      entry.opening
+        .then(({ backend }: { backend: ComputeBackend }) => backend.dispose())
+        .catch(() => undefined);
     }
   }
+
+  private remove(entry: Kept): void {
+    const index = this.kept.indexOf(entry);
+    if (index >= 0) this.kept.splice(index, 1);
+    if (this.current === entry) this.current = undefined;
+  }
+}
+
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(abortReason(signal));
+    };
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', onAbort);
+    });
+  });
 }

@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { ensureFolder } from '../checkpoint/write/ensureFolder';
 import type { Fitted } from '../lowrank';
 import { decodeFit, decodeSpectra, encodeFit, encodeSpectra } from './cacheEntries';
 
@@ -198,25 +199,6 @@ async function writeAtomically(file: string, contents: Uint8Array | string): Pro
   } catch {
     // A full disk or a read-only home costs the next audit its time, not this one its result.
     await rm(temporary, { force: true }).catch(() => undefined);
-  }
-}
-
-/**
- * Makes a folder and those above it. Not `mkdir`'s own recursive mode: on file systems that answer "no such file" under
- * a folder that exists (/proc, some automounters), Node 20 tries it for ever.
- */
-export async function ensureFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'EEXIST') return;
-    if (code !== 'ENOENT' || path.dirname(folder) === folder) throw error;
-    await ensureFolder(path.dirname(folder));
-    await mkdir(folder).catch((again: unknown) => {
-      // Somebody else made it in between.
-      if (!(again instanceof Error && 'code' in again && again.code === 'EEXIST')) throw again;
-    });
   }
 }
 

@@ -1,7 +1,7 @@
 import { openCheckpoint } from '../checkpoint/open';
 import { factorization } from '../lowrank';
 import { checkpointFacts } from './audit';
-import type { BackendPool } from './backendPool';
+import { backendFacts, type BackendPool } from './backendPool';
 import { openCache } from './cache';
 import type { EngineEnd } from './connection';
 import { SineExplorer } from './conversion/sineExplorer';
@@ -27,7 +27,7 @@ export class ConversionService {
     host.serve('convert', async (params, signal) => withoutSpectra(await this.convert(params, signal)));
     host.serve('conversionPreview', ({ path }, signal) => preview(path, signal));
     host.serve('sineSpectrum', async (params, signal) => {
-      const { backend, release } = this.backends.use(params.backend, undefined);
+      const { backend, release } = await this.backends.use(params.backend, undefined, signal);
       try {
         return await this.explorer.spectrum(params, backend, signal);
       } finally {
@@ -39,8 +39,8 @@ export class ConversionService {
   private async convert(params: ConvertParams, signal: AbortSignal): Promise<ConversionDocument> {
     const { job, path, to, ranks, layers, omega, gain, seed, materialize, out } = params;
     const { host } = this;
-    const { backend, release } = this.backends.use(params.backend, params.threads);
-    const facts = { name: backend.name, build: backend.build, threads: backend.concurrency };
+    const { backend, why, release } = await this.backends.use(params.backend, params.threads, signal);
+    const facts = backendFacts(backend, why);
     this.log(
       'info',
       `conversion ${job}: ${path} to ${to} on ${backend.build}, ${backend.concurrency} threads`,

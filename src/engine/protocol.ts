@@ -1,3 +1,4 @@
+import type { DeviceSettings } from '../compute/device/device';
 /**
  * What the extension host and the engine process say to each other: JSON-RPC 2.0 (vscode-jsonrpc) over the
  * engine's standard input and output. Requests are cancelled with JSON-RPC's own `$/cancelRequest`. Types only; neither end is imported.
@@ -5,6 +6,7 @@
 import type { ConversionNotifications, ConversionRequests } from './conversionProtocol';
 import type { AuditDocument, CheckpointFacts, LayerAudit } from './document';
 import type { Progress } from './progress';
+import type { TensorflowNotifications, TensorflowRequests } from './tensorflowProtocol';
 import type { UtilizationNotifications, UtilizationRequests } from './utilizationProtocol';
 
 /** Chosen by the caller; notifications of a running job carry the number of the job they belong to. */
@@ -35,10 +37,12 @@ export interface BackendFacts {
   readonly name: string;
   readonly build: string;
   readonly threads: number;
+  /** Why this one computes, in one line. */
+  readonly why: string;
 }
 
 /** Requests, host → engine. A failed job is an error response whose message is one line. */
-export interface EngineRequests extends ConversionRequests, UtilizationRequests {
+export interface EngineRequests extends ConversionRequests, TensorflowRequests, UtilizationRequests {
   /**
    * Every layer comes with its singular values in a `layer` notification before the answer. The document leaves them
    * out: of a large model they are many megabytes, which the host would have to parse in one go.
@@ -50,8 +54,9 @@ export interface EngineRequests extends ConversionRequests, UtilizationRequests 
   readonly checkpoints: { readonly params: { readonly folder: string }; readonly result: readonly string[] };
   readonly clearCache: { readonly params: Record<string, never>; readonly result: null };
   readonly backends: {
-    readonly params: Record<string, never>;
-    readonly result: readonly { readonly name: string; readonly description: string }[];
+    /** Look anew instead of believing what is remembered. */
+    readonly params: { readonly again?: boolean };
+    readonly result: readonly { readonly name: string; readonly usable: boolean; readonly about: string }[];
   };
 }
 
@@ -59,10 +64,13 @@ export interface EngineRequests extends ConversionRequests, UtilizationRequests 
 export interface HostNotifications {
   /** Nobody will ask for a report of this job any more. */
   readonly forget: { readonly job: JobId };
+  /** Where libraries of graphics cards are looked for, from now on. */
+  readonly devices: DeviceSettings;
 }
 
 /** Notifications, engine → host. Layers come as they finish, with their singular values. */
-export interface EngineNotifications extends ConversionNotifications, UtilizationNotifications {
+export interface EngineNotifications
+  extends ConversionNotifications, UtilizationNotifications, TensorflowNotifications {
   readonly opened: {
     readonly job: JobId;
     readonly checkpoint: CheckpointFacts;
@@ -71,5 +79,7 @@ export interface EngineNotifications extends ConversionNotifications, Utilizatio
   };
   readonly layer: { readonly job: JobId; readonly index: number; readonly layer: LayerAudit };
   readonly progress: { readonly job: JobId; readonly progress: Progress };
+  /** A backend that was asked for cannot be used, or stopped working; jobs go on. */
+  readonly backendNotice: { readonly notice: string };
   readonly log: { readonly level: 'info' | 'warn' | 'error'; readonly message: string };
 }

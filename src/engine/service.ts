@@ -1,7 +1,8 @@
 import { CheckpointError, printable } from '../checkpoint/errors';
 import { listCheckpointFiles, nothingFound } from '../checkpoint/open';
 import { audit } from './audit';
-import { BackendPool } from './backendPool';
+import { backendFacts, BackendPool } from './backendPool';
+import { useDeviceSettings } from './backends';
 import { clearCache, openCache } from './cache';
 import type { EngineEnd } from './connection';
 import { ConversionService } from './conversionService';
@@ -9,6 +10,7 @@ import type { AuditDocument, LayerAudit } from './document';
 import { throttled } from './progress';
 import type { AuditParams, JobId, ReportParams } from './protocol';
 import { writeReport } from './report';
+import { TensorflowService } from './tensorflowService';
 import { UtilizationService } from './utilizationService';
 
 /**
@@ -16,11 +18,15 @@ import { UtilizationService } from './utilizationService';
  * finished audit, with its singular values, until the host forgets the job.
  */
 export class EngineService {
-  private readonly backends = new BackendPool();
+  private readonly backends = new BackendPool((notice) => {
+    this.log('warn', notice);
+    this.host.notify('backendNotice', { notice });
+  });
   private readonly documents = new Map<JobId, AuditDocument>();
 
   constructor(private readonly host: EngineEnd) {
     new ConversionService(host, this.backends, this.log.bind(this));
+    new TensorflowService(host, this.log.bind(this));
     new UtilizationService(host, this.backends, this.log.bind(this));
     host.serve('audit', async (params, signal) => withoutSpectra(await this.audit(params, signal)));
     host.serve('report', async (params, signal) => {
@@ -32,7 +38,8 @@ export class EngineService {
       await clearCache();
       return null;
     });
-    host.serve('backends', () => Promise.resolve(this.backends.list()));
+    host.serve('backends', ({ again }, signal) => this.backends.list(signal, again === true));
+    host.on('devices', useDeviceSettings);
     host.on('forget', ({ job }) => {
       this.documents.delete(job);
     });
@@ -42,8 +49,8 @@ export class EngineService {
     const { job, path } = params;
     const { host } = this;
     this.documents.delete(job);
-    const { backend, release } = this.backends.use(params.backend, params.threads);
-    const facts = { name: backend.name, build: backend.build, threads: backend.concurrency };
+    const { backend, why, release } = await this.backends.use(params.backend, params.threads, signal);
+    const facts = backendFacts(backend, why);
     this.log('info', `audit ${job}: ${path} on ${backend.build}, ${backend.concurrency} threads`);
     try {
       const document = await audit({

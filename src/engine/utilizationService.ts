@@ -1,6 +1,6 @@
 import { printable } from '../checkpoint/errors';
 import { openNetwork } from '../network/open';
-import type { BackendPool } from './backendPool';
+import { backendFacts, type BackendPool } from './backendPool';
 import { searchesFolder } from './cache';
 import type { EngineEnd } from './connection';
 import { throttled } from './progress';
@@ -24,8 +24,8 @@ export class UtilizationService {
   private async utilize(params: UtilizeParams, signal: AbortSignal): Promise<UtilizationDocument> {
     const { job, decompose, python, trusted } = params;
     const { host } = this;
-    const { backend, release } = this.backends.use(params.backend, params.threads);
-    const facts = { name: backend.name, build: backend.build, threads: backend.concurrency };
+    const { backend, why, release } = await this.backends.use(params.backend, params.threads, signal);
+    const facts = backendFacts(backend, why);
     this.log(
       'info',
       `utilization ${job}: ${params.path} on ${backend.build}, ${backend.concurrency} threads`,

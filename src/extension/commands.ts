@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import type { Conversions } from './conversion/conversions';
 import type { PanelServices } from './panel/page';
 import type { Panels } from './panels';
+import { installTensorflow } from './devices/installTensorflow';
 import { chooseMeasured } from './measurement/chooseMeasured';
 import type { Utilizations } from './measurement/utilizations';
 import { chooseBackend, chosenBackend } from './settings';
@@ -26,6 +27,7 @@ export function registerCommands(
     'rankscope.utilize': (given) => utilizeCommand(given, panels, utilizations, services),
     'rankscope.openSample': () => panels.openFile(sampleOf(services.extensionUri)),
     'rankscope.selectBackend': () => selectBackend(services),
+    'rankscope.installTensorflow': () => installCommand(services),
     'rankscope.showLog': () => {
       services.log.show();
     },
@@ -176,7 +178,10 @@ async function selectBackend(services: PanelServices): Promise<void> {
   const backends = await services.engine.request('backends', {});
   const choices = [
     { name: 'auto', description: vscode.l10n.t('The fastest one that works here') },
-    ...backends,
+    ...backends.map(({ name, usable, about }) => ({
+      name,
+      description: usable ? about : vscode.l10n.t('not usable: {0}', about),
+    })),
   ];
   const items: (vscode.QuickPickItem & { run: () => PromiseLike<void> | void })[] = [
     ...choices.map(({ name, description }) => ({
@@ -186,6 +191,10 @@ async function selectBackend(services: PanelServices): Promise<void> {
     })),
     { label: '', kind: vscode.QuickPickItemKind.Separator, run: () => undefined },
     {
+      label: `$(cloud-download) ${vscode.l10n.t('Install TensorFlow GPU Backend')}…`,
+      run: () => installCommand(services),
+    },
+    {
       label: `$(output) ${vscode.l10n.t('Show Log')}`,
       run: () => {
         services.log.show();
@@ -194,6 +203,22 @@ async function selectBackend(services: PanelServices): Promise<void> {
   ];
   const chosen = await vscode.window.showQuickPick(items, { title: vscode.l10n.t('Compute backend') });
   await chosen?.run();
+}
+
+async function installCommand({ engine, storage }: PanelServices): Promise<void> {
+  const useIt = async (): Promise<void> => {
+    const use = vscode.l10n.t('Use It');
+    const words = vscode.l10n.t(
+      'TensorFlow is installed. Whether a graphics card works with it is told when it is used.',
+    );
+    if ((await vscode.window.showInformationMessage(words, use)) === use) await chooseBackend('tensorflow');
+  };
+  try {
+    await installTensorflow(engine, storage, useIt);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    void vscode.window.showErrorMessage(reason);
+  }
 }
 
 async function clearCache(services: PanelServices): Promise<void> {

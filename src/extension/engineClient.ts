@@ -1,3 +1,4 @@
+import type { DeviceSettings } from '../compute';
 import { EngineError } from '../engine/connection';
 import type { AuditDocument } from '../engine/document';
 import type {
@@ -26,6 +27,7 @@ const JOB_EVENTS = [
   'utilizationStage',
   'utilizationProbe',
   'utilizationLayer',
+  'installStage',
 ] as const satisfies readonly (keyof EngineNotifications)[];
 
 type JobHandlers = {
@@ -44,6 +46,10 @@ export type AuditListener = Required<Pick<JobListener, 'opened' | 'layer' | 'pro
 /** What the window hears of its engine. */
 export interface EngineEvents {
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
+  /** A backend that was asked for cannot be used, or stopped working; jobs go on. */
+  readonly backendNotice: (notice: string) => void;
+  /** Where libraries of graphics cards are looked for. */
+  readonly devices: () => DeviceSettings;
   /** The process ended by itself. `restarts`: a new one is started; otherwise it stopped too often. */
   readonly stopped: (reason: string, restarts: boolean) => void;
 }
@@ -140,6 +146,11 @@ export class EngineClient {
     }
   }
 
+  /** Libraries of graphics cards are elsewhere now. */
+  devicesChanged(): void {
+    if (this.running?.lost === undefined) this.running?.host.notify('devices', this.events.devices());
+  }
+
   /** Nobody will ask for reports of this job any more. */
   forget(job: JobId): void {
     // A new engine has no documents of old jobs.
@@ -201,7 +212,11 @@ export class EngineClient {
     host.on('log', ({ level, message }) => {
       this.events.log(level, message);
     });
+    host.on('backendNotice', ({ notice }) => {
+      this.events.backendNotice(notice);
+    });
     host.listen();
+    host.notify('devices', this.events.devices());
   }
 
   // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- K ties a name to its own parameters

@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
 import type { ConversionChoices } from '../../webview/conversion/protocol';
 import { EngineClient, type EngineEvents } from './engineClient';
+import { tensorflowFolder } from './devices/installTensorflow';
 import { engineProgram } from './engineProcess';
 import { registerCommands, sampleOf } from './commands';
 import { Conversions } from './conversion/conversions';
@@ -8,6 +9,8 @@ import type { ConversionController } from './conversion/conversionController';
 import type { AuditState } from './panel/auditFeed';
 import { Panels } from './panels';
 import { StatusBar } from './statusBar';
+import type { DeviceSettings } from '../compute';
+import { tensorflowSetting } from './settings';
 import { RECIPES, RecipeLens } from './measurement/recipeLens';
 import type { UtilizationController } from './measurement/utilizationController';
 import { Utilizations } from './measurement/utilizations';
@@ -29,9 +32,16 @@ export interface RankscopeTestApi {
 export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
   const log = vscode.window.createOutputChannel('Rankscope', { log: true });
   const engineFile = vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath;
-  const engine = new EngineClient(engineProgram(engineFile), engineEvents(log));
+  const engine = new EngineClient(
+    engineProgram(engineFile),
+    engineEvents(log, () => deviceSettings(context)),
+  );
   const status = new StatusBar();
-  const services = { engine, status, log, extensionUri: context.extensionUri };
+  const services = {
+    ...{ engine, status, log },
+    extensionUri: context.extensionUri,
+    storage: context.globalStorageUri,
+  };
   const openAudit = (uri: vscode.Uri): Promise<void> => panels.openFile(uri);
   const conversions = new Conversions({ ...services, openAudit });
   const utilizations = new Utilizations({ ...services, openAudit }, context.workspaceState);
@@ -48,6 +58,16 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
   });
   const commands = registerCommands(panels, conversions, utilizations, services);
   const lenses = vscode.languages.registerCodeLensProvider(RECIPES, new RecipeLens());
+  const devicesChanged = (): void => {
+    engine.devicesChanged();
+  };
+  context.subscriptions.push(
+    vscode.workspace.onDidGrantWorkspaceTrust(devicesChanged),
+    vscode.workspace.onDidChangeWorkspaceFolders(devicesChanged),
+    vscode.workspace.onDidChangeConfiguration((change) => {
+      if (change.affectsConfiguration('rankscope.tensorflow')) devicesChanged();
+    }),
+  );
   context.subscriptions.push(log, engine, status, panels, conversions, utilizations, commands, lenses);
   // Whatever activated the extension needs the engine next.
   engine.warm();
@@ -68,11 +88,33 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
   };
 }
 
-function engineEvents(log: vscode.LogOutputChannel): EngineEvents {
+/**
+ * Where TensorFlow may be: where the settings say, in the extension's own storage, and among the packages of the workspace.
+ * Loading a package runs it, so a workspace that is not trusted is not looked at.
+ */
+function deviceSettings({ globalStorageUri }: vscode.ExtensionContext): DeviceSettings {
+  const tensorflow = tensorflowSetting();
+  const folders = vscode.workspace.isTrusted ? (vscode.workspace.workspaceFolders ?? []) : [];
+  const local = folders.flatMap(({ uri }) => (uri.scheme === 'file' ? [uri.fsPath] : []));
+  return {
+    ...(tensorflow !== undefined && { tensorflow }),
+    folders: [tensorflowFolder(globalStorageUri).fsPath, ...local],
+  };
+}
+
+function engineEvents(log: vscode.LogOutputChannel, devices: () => DeviceSettings): EngineEvents {
   const showLog = vscode.l10n.t('Show Log');
   return {
     log: (level, message) => {
       log[level](message);
+    },
+    devices,
+    backendNotice: (notice) => {
+      const choose = vscode.l10n.t('Choose Backend');
+      void vscode.window.showWarningMessage(notice, choose, showLog).then((chosen) => {
+        if (chosen === showLog) log.show();
+        if (chosen === choose) void vscode.commands.executeCommand('rankscope.selectBackend');
+      });
     },
     stopped: (reason, restarts) => {
       const message = restarts

@@ -22,6 +22,12 @@ export function chosenBackend(): string {
   return settings().get<string>('backend', 'auto');
 }
 
+/** The folder of TensorFlow's package that the settings name; undefined when they leave it open. */
+export function tensorflowSetting(): string | undefined {
+  const path = settings().get<string>('tensorflow', '').trim();
+  return path === '' ? undefined : path;
+}
+
 /** For this user, on this machine. */
 export async function chooseBackend(name: string): Promise<void> {
   await settings().update('backend', name, vscode.ConfigurationTarget.Global);

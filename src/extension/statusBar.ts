@@ -18,6 +18,7 @@ export class StatusBar implements vscode.Disposable {
   );
   private readonly activities = new Set<Activity>();
   private backend: string | undefined;
+  private why: string | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor() {
@@ -35,8 +36,9 @@ export class StatusBar implements vscode.Disposable {
         this.activities.add(activity);
         this.update();
       },
-      backend: (name, threads) => {
+      backend: ({ name, threads, why }) => {
         this.backend = vscode.l10n.t('{0}, {1} threads', name, threads);
+        this.why = vscode.l10n.t('{0} computes: {1}', name, why);
         this.update();
       },
       progress: (fraction) => {
@@ -75,6 +77,7 @@ export class StatusBar implements vscode.Disposable {
     const lines = running.map(({ label, fraction }) => `${label}: ${percent(fraction)}`);
     this.item.tooltip = [
       lines.length === 0 ? vscode.l10n.t('Rankscope: no audit is running') : lines.join('\n'),
+      ...(this.why === undefined ? [] : [this.why]),
       vscode.l10n.t('Click to choose the compute backend or to see the log'),
     ].join('\n');
     this.item.show();

@@ -17,6 +17,11 @@ const BENCHES = {
     about: 'the search for utilized ranks on ResNet-20 against the same search in plain PyTorch',
     load: () => import('./utilize.mjs'),
   },
+  gpu: {
+    usage: 'gpu [--files vit-b,wide-4096] [--backends webgpu,tensorflow] [--runs 3] [--out folder]',
+    about: 'audits on a graphics card against the processor, and PyTorch on the same card',
+    load: () => import('./gpu.mjs'),
+  },
 };
 
 const [name, ...rest] = process.argv.slice(2);

@@ -45,6 +45,20 @@ describe('the engine of a window', () => {
     assert.equal((await openAsAudit(workspaceFile('sample.safetensors'))).status, 'done');
   });
 
+  it('told to use a graphics card that is not there, finishes the audit on the processor', async () => {
+    const settings = vscode.workspace.getConfiguration('rankscope');
+    await settings.update('backend', 'webgpu', vscode.ConfigurationTarget.Global);
+    try {
+      const uri = workspaceFile('graphics.safetensors');
+      await vscode.workspace.fs.writeFile(uri, checkpointBytes(3, 96));
+      const { status, document } = await openAsAudit(uri);
+      assert.equal(status, 'done');
+      assert.equal(document?.backend.name, 'wasm');
+    } finally {
+      await settings.update('backend', undefined, vscode.ConfigurationTarget.Global);
+    }
+  });
+
   it('killed in the middle of an audit, the audit ends all the same and the panel says what happened', async () => {
     const { auditState } = await rankscope();
     const uri = workspaceFile('heavy.safetensors');

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { listLayers } from '../../src/checkpoint/layers';
 import { openCheckpoint } from '../../src/checkpoint/open';
-import { createBackend, type ComputeBackend } from '../../src/compute';
+import { createWasmBackend, type ComputeBackend } from '../../src/compute';
 import { factorization } from '../../src/lowrank';
 import { sharedData } from '../reference/references';
 
@@ -64,7 +64,7 @@ describe(
     const all: Row[] = [];
     for (const file of FILES)
       test(`is never worse than truncated SVD: ${file}`, async (context) => {
-        const backend = createBackend('wasm');
+        const backend = createWasmBackend();
         try {
           const full = path.join(folder ?? '', file);
           assert.ok(existsSync(full), full);

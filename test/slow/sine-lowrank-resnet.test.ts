@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { convert } from '../../src/engine/convert';
 import type { ConversionDocument } from '../../src/engine/conversionDocument';
 import { pythonWith, runPython } from '../reference/python';
@@ -84,7 +84,7 @@ interface Findings {
 }
 
 async function converted(to: 'sine' | 'svd'): Promise<ConversionDocument> {
-  const backend = createBackend('wasm', 2);
+  const backend = createWasmBackend(2);
   try {
     const { document } = await convert({
       path: RESNET,

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import type { UtilizationDocument } from '../../src/engine/utilizationDocument';
 import { utilize, type UtilizationSettings } from '../../src/engine/utilize';
 import { openPythonNetwork } from '../../src/network/python';
@@ -44,7 +44,7 @@ function measure(
     resume: false,
     spectra: false,
     searches,
-    backend: createBackend('wasm', 2),
+    backend: createWasmBackend(2),
     signal: NEVER,
     onLayer: ({ kS, kT }) => onLayer?.(kS, kT),
   });

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { audit } from '../../src/engine/audit';
 import { ENERGY_LEVELS } from '../../src/engine/document';
 import type { AuditDocument, LayerAudit } from '../../src/engine/document';
@@ -25,7 +25,7 @@ const TIE = 1e-12;
 /** What an audit may leave out of its layers (with a reason): state that training keeps beside the model, masks, tokens. */
 const NOT_LAYERS = /^optimizer_state|\.tril$|(^|\.)cls_token$|^poses_/;
 
-const backend = createBackend();
+const backend = createWasmBackend();
 const references = auditReferences();
 // Here and not in the suite below: a suite that throws before its first test is reported as passed by Node 20.
 const data = sharedData();

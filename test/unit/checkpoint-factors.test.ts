@@ -9,7 +9,7 @@ import { identityKey, listLayers, modelParameters } from '../../src/checkpoint/l
 import { openCheckpoint } from '../../src/checkpoint/open';
 import { readTensorBytes, readTensorBytesSync } from '../../src/checkpoint/tensorData';
 import { writeSafetensors, type TensorToWrite } from '../../src/checkpoint/write/safetensors';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { audit } from '../../src/engine/audit';
 import { temporaryFolder } from '../fixtures/handmade';
 import { ROOT } from '../reference/references';
@@ -283,7 +283,7 @@ function tensorsOf(one: ProductCase | undefined, name = 'a.weight'): TensorToWri
 
 describe('a file of factors', () => {
   const bias = float32('a.bias', [5], Float32Array.of(1, 2, 3, 4, 5));
-  const backend = createBackend(undefined, 1);
+  const backend = createWasmBackend(1);
   after(() => backend.dispose());
 
   it('gives the weight under its own name, the factors beside it, and the rest as it is', async () => {

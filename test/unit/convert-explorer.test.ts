@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { writeSafetensors } from '../../src/checkpoint/write/safetensors';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { openCache } from '../../src/engine/cache';
 import { SineExplorer } from '../../src/engine/conversion/sineExplorer';
 import { preview } from '../../src/engine/conversionService';
 import { temporaryFolder } from '../fixtures/handmade';
 
 const scratch = temporaryFolder();
-const backend = createBackend(undefined, 1);
+const backend = createWasmBackend(1);
 after(() => backend.dispose());
 const { signal } = new AbortController();
 

@@ -18,7 +18,7 @@ import { CheckpointError } from '../../src/checkpoint/errors';
 import { openCheckpoint } from '../../src/checkpoint/open';
 import { readTensorBytes } from '../../src/checkpoint/tensorData';
 import { writeSafetensors, type TensorToWrite } from '../../src/checkpoint/write/safetensors';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { audit } from '../../src/engine/audit';
 import { openCache } from '../../src/engine/cache';
 import type { ConvertedLayer, LayerConversion } from '../../src/engine/conversionDocument';
@@ -27,7 +27,7 @@ import { densify } from '../../src/engine/densify';
 import { temporaryFolder, torchZip, torchTensor, pickle, float32 as floats } from '../fixtures/handmade';
 
 const scratch = temporaryFolder();
-const backend = createBackend(undefined, 2);
+const backend = createWasmBackend(2);
 after(() => backend.dispose());
 
 let folders = 0;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, beforeEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createBackend, type ComputeBackend } from '../../src/compute';
+import { createWasmBackend, type ComputeBackend } from '../../src/compute';
 import { audit, type AuditOptions } from '../../src/engine/audit';
 import { clearCache, openCache } from '../../src/engine/cache';
 import type { AuditDocument } from '../../src/engine/document';
@@ -15,7 +15,7 @@ import { uniform } from './matrices';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rankscope-engine-'));
 const cacheFolder = path.join(folder, 'cache');
-const wasm = createBackend('wasm', 2);
+const wasm = createWasmBackend(2);
 after(async () => {
   await wasm.dispose();
   rmSync(folder, { recursive: true });
@@ -79,8 +79,8 @@ beforeEach(() => clearCache(cacheFolder));
 describe('determinism', () => {
   test('one worker or three, the document is the same to the last bit', async () => {
     const file = model('deterministic.safetensors', SHAPES);
-    const one = createBackend('wasm', 1);
-    const three = createBackend('wasm', 3);
+    const one = createWasmBackend(1);
+    const three = createWasmBackend(3);
     try {
       assert.deepEqual(
         timeless(await run(file, { backend: three })),

@@ -15,7 +15,7 @@ import type { ToConversion } from '../../webview/conversion/protocol';
 const SETTLED_MS = 100;
 
 const checkpoint = { path: '/m.pt', format: 'PyTorch', bytes: 10, tensors: 3, parameters: 2000 };
-const backend = { name: 'wasm', build: 'wasm simd 1', threads: 2 };
+const backend = { name: 'wasm', build: 'wasm simd 1', threads: 2, why: 'it was asked for' };
 const FACTS = { stableRank: 2, effectiveRank: 3, rank: 4 };
 const COST = { parameters: 600, bytes: 2400, flops: 1200 };
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { audit } from '../../src/engine/audit';
 import { EngineError } from '../../src/engine/connection';
 import type { AuditDocument, LayerAudit } from '../../src/engine/document';
@@ -39,6 +39,8 @@ function clientOf(program: EngineProgram): { client: EngineClient; told: Told } 
   const told: Told = { stopped: [], log: [] };
   const client = new EngineClient(program, {
     log: (level, message) => told.log.push(`${level}: ${message}`),
+    backendNotice: () => undefined,
+    devices: () => ({}),
     stopped: (reason, restarts) => told.stopped.push({ reason, restarts }),
   });
   clients.push(client);
@@ -110,7 +112,7 @@ function withoutTimes({ startedAt: _, seconds: __, ...rest }: AuditDocument): un
 }
 
 async function inProcess(file: string, spectra: boolean): Promise<AuditDocument> {
-  const backend = createBackend('wasm', 2);
+  const backend = createWasmBackend(2);
   try {
     return await audit({ path: file, backend, signal: never(), spectra, cache: null });
   } finally {

@@ -20,7 +20,7 @@ function openedWith(audits: readonly LayerAudit[]): Opened {
   return {
     checkpoint: auditDocument().checkpoint,
     layerNames: audits.map(({ name }) => name),
-    backend: { name: 'wasm', build: 'wasm simd 1', threads: 2 },
+    backend: { name: 'wasm', build: 'wasm simd 1', threads: 2, why: 'it was asked for' },
   };
 }
 

@@ -33,7 +33,7 @@ const network: NetworkFacts = {
   ...{ host: 'mlp', runtime: 'tfjs', metric: 'accuracy', gramSamples: 50, validationSamples: 30 },
   ...{ parameters: 1000, identity: 'a', notes: [] },
 };
-const backend = { name: 'wasm', build: 'wasm simd 1', threads: 2 };
+const backend = { name: 'wasm', build: 'wasm simd 1', threads: 2, why: 'it was asked for' };
 
 const probe = (pass: number): Probe => ({
   ...{ pass, side: 'input', k: 10 - pass, value: 90, threshold: 89.9, passed: true },

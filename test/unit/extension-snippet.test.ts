@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { audit } from '../../src/engine/audit';
 import type { AuditDocument, CheckpointFacts } from '../../src/engine/document';
 import { pythonSnippet, pythonString } from '../../src/extension/panel/snippet';
@@ -81,7 +81,7 @@ function facts(format: string, file: string): CheckpointFacts {
 }
 
 async function auditOf(file: string): Promise<AuditDocument> {
-  const backend = createBackend('wasm', 1);
+  const backend = createWasmBackend(1);
   try {
     return await audit({
       path: path.join(ROOT, 'test/fixtures', file),

@@ -4,7 +4,7 @@ import { after, describe, test } from 'node:test';
 import { inflateSync } from 'node:zlib';
 import { Ajv2020 } from 'ajv/dist/2020';
 import schema from '../../media/schema/figure.schema.json';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { figures } from '../../src/engine/figures';
 import { renderCsv } from '../../src/engine/figures/csv';
 import { renderSvg } from '../../src/engine/figures/panels';
@@ -18,7 +18,7 @@ import {
 import { RandomStream } from '../../src/lowrank/randomStream';
 import reference from '../reference/figures.json';
 
-const backend = createBackend('wasm', 2);
+const backend = createWasmBackend(2);
 after(() => backend.dispose());
 const { signal } = new AbortController();
 const drawn = figures({ figures: FIGURE_NUMBERS, seed: reference.seed, backend, signal });

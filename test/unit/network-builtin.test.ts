@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import type { LayerGram, RunnableNetwork } from '../../src/network/network';
 import { openNetwork } from '../../src/network/open';
 import { parseRecipe } from '../../src/network/readRecipe';
@@ -11,7 +11,7 @@ import { safetensorsBytes } from '../reference/generated';
 import { networkReferences } from '../reference/networkReferences';
 import { sharedData } from '../reference/references';
 
-const backend = createBackend('wasm', 2);
+const backend = createWasmBackend(2);
 after(() => backend.dispose());
 const never = new AbortController().signal;
 

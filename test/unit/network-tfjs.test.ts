@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import type { LayerGram, RunnableNetwork } from '../../src/network/network';
 import { openNetwork } from '../../src/network/open';
 import type { DataRecipe } from '../../src/network/recipe';
@@ -14,7 +14,7 @@ import { temporaryFolder } from '../fixtures/handmade';
 import { NETWORK_FIXTURES, networkReferences } from '../reference/networkReferences';
 import { ROOT, sharedData } from '../reference/references';
 
-const backend = createBackend('wasm', 2);
+const backend = createWasmBackend(2);
 after(() => backend.dispose());
 const never = new AbortController().signal;
 const references = networkReferences();

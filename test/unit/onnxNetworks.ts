@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import type { Dataset, NetworkData } from '../../src/network/data/dataset';
 import type { RunnableNetwork } from '../../src/network/network';
 import { openOnnxNetwork } from '../../src/network/onnx';
@@ -45,7 +45,7 @@ export async function openNetwork(
   data: NetworkData | undefined,
   checkpoint?: string,
 ): Promise<RunnableNetwork> {
-  const backend = createBackend('wasm', 1);
+  const backend = createWasmBackend(1);
   t.after(() => backend.dispose());
   const network = await openOnnxNetwork({
     model: modelPath,

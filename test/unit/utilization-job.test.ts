@@ -10,7 +10,7 @@ import { decodeElements } from '../../src/checkpoint/elements';
 import { openCheckpoint } from '../../src/checkpoint/open';
 import { readTensorBytes } from '../../src/checkpoint/tensorData';
 import { writeSafetensors } from '../../src/checkpoint/write/safetensors';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { utilize, type UtilizeOptions } from '../../src/engine/utilize';
 import type { LayerUtilization, Probe, UtilizationDocument } from '../../src/engine/utilizationDocument';
 import type { UtilizationStage } from '../../src/engine/utilizationProtocol';
@@ -18,7 +18,7 @@ import { passesBound } from '../../src/utilization';
 import { pythonWith } from '../reference/python';
 import { plainNetwork, plainParameters, type PlainNetworkOptions } from './plainNetwork';
 
-const backend = createBackend('wasm', 2);
+const backend = createWasmBackend(2);
 const scratch = mkdtempSync(path.join(tmpdir(), 'rankscope-utilization-'));
 after(async () => {
   await backend.dispose();

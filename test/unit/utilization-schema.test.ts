@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020';
 import schema from '../../media/schema/utilization.schema.json';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { utilize, type UtilizeOptions } from '../../src/engine/utilize';
 import type {
   LayerUtilization,
@@ -18,7 +18,7 @@ import type { NetworkFacts } from '../../src/network/network';
 import { plainNetwork, type PlainNetworkOptions } from './plainNetwork';
 
 const validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(schema);
-const backend = createBackend('wasm', 1);
+const backend = createWasmBackend(1);
 const scratch = mkdtempSync(path.join(tmpdir(), 'rankscope-utilization-schema-'));
 after(async () => {
   await backend.dispose();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import type { NetworkLayer } from '../../src/network/network';
 import { LayerProjections, eigenbasis, isFiniteGram, type Compute } from '../../src/utilization';
 import { generatedMatrix, type Recipe } from '../reference/generated';
@@ -36,7 +36,7 @@ const { cases } = JSON.parse(
   readFileSync(path.join(ROOT, 'test/reference/utilization_small.json'), 'utf8'),
 ) as { cases: readonly Case[] };
 
-const backend = createBackend('wasm', 2);
+const backend = createWasmBackend(2);
 after(() => backend.dispose());
 const compute: Compute = { backend, signal: new AbortController().signal };
 

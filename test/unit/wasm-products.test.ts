@@ -1,10 +1,10 @@
 /** Gram accumulation and A·B, against the sums written out in plain float64. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { uniform } from './matrices';
 
-const backend = createBackend('wasm', 2);
+const backend = createWasmBackend(2);
 const never = new AbortController().signal;
 after(() => backend.dispose());
 

@@ -1,7 +1,7 @@
 /** Truncated SVD and sine-low-rank fits of the wasm backend, against numpy and torch (test/reference/make_sine.py). */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { createBackend, type FitResult, type FitTarget, type SineFitOptions } from '../../src/compute';
+import { createWasmBackend, type FitResult, type FitTarget, type SineFitOptions } from '../../src/compute';
 import { DenseMatrix } from '../../src/compute/wasm/denseMatrix';
 import { chooseBuild, compileKernels, KernelInstance } from '../../src/compute/wasm/kernels';
 import { SineDescent } from '../../src/compute/wasm/sineDescent';
@@ -14,7 +14,7 @@ import { uniform } from './matrices';
 
 const references = sineReferences();
 const files = new MatrixFiles();
-const backend = createBackend('wasm', 1);
+const backend = createWasmBackend(1);
 const never = new AbortController().signal;
 after(async () => {
   await backend.dispose();

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { Tensor } from '../../src/checkpoint/checkpoint';
 import type { MatrixView } from '../../src/checkpoint/matrixView';
-import { createBackend, type ComputeBackend } from '../../src/compute';
+import { createWasmBackend, type ComputeBackend } from '../../src/compute';
 import { tensorFile, uniform, whole, withSingularValues } from './matrices';
 
 /** The promise: largest error, in units of σ₁. */
@@ -19,9 +19,9 @@ for (const [build, value] of [
   ['plain SIMD build', 'simd'],
 ] as const) {
   process.env.RANKSCOPE_KERNELS = value;
-  backends[build] = createBackend('wasm', 1);
+  backends[build] = createWasmBackend(1);
 }
-const backend = createBackend('wasm', 1);
+const backend = createWasmBackend(1);
 const never = new AbortController().signal;
 
 after(async () => {

@@ -1,10 +1,10 @@
 /** Eigenpairs of symmetric matrices: residual and orthogonality, which need no reference, on matrices known to be hard. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { createBackend } from '../../src/compute';
+import { createWasmBackend } from '../../src/compute';
 import { uniform } from './matrices';
 
-const backend = createBackend('wasm', 1);
+const backend = createWasmBackend(1);
 const never = new AbortController().signal;
 after(() => backend.dispose());
 

@@ -48,7 +48,7 @@ const network: NetworkFacts = {
 const opened = (...names: string[]): Told => ({
   ...{ type: 'opened', network, before: 90, resumedProbes: 0 },
   layers: names.map((name) => ({ name, shape: [10, 20], rank: 10 })),
-  backend: { name: 'wasm', build: 'wasm simd 1', threads: 2 },
+  backend: { name: 'wasm', build: 'wasm simd 1', threads: 2, why: 'asked for' },
 });
 
 const layers = (...all: PageUtilization[]): Told => ({

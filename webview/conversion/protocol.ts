@@ -11,6 +11,7 @@ import type {
 } from '../../src/engine/conversionProtocol';
 import type { CheckpointFacts } from '../../src/engine/document';
 import type { Progress } from '../../src/engine/progress';
+import type { BackendShown } from '../protocol';
 
 /** What the form offers of the ways to choose ranks. */
 export type FormRanks = Exclude<RankChoice, { kind: 'perLayer' }>;
@@ -61,7 +62,7 @@ export type ToConversion =
       readonly type: 'opened';
       readonly checkpoint: CheckpointFacts;
       readonly layerNames: readonly string[];
-      readonly backend: { readonly name: string; readonly build: string; readonly threads: number };
+      readonly backend: BackendShown;
     }
   | {
       readonly type: 'layers';

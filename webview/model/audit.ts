@@ -34,6 +34,8 @@ export interface Backend {
   readonly name: string;
   readonly build: string;
   readonly threads?: number;
+  /** Why this one computes. */
+  readonly why?: string;
 }
 
 export interface AuditState {
@@ -124,7 +126,7 @@ function withLayers(state: AuditState, layers: Extract<ToPanel, { type: 'layers'
 
 function done(state: AuditState, document: AuditDocument): AuditState {
   const { name, build } = document.backend;
-  const threads = state.backend?.threads;
+  const { threads, why } = state.backend ?? {};
   // The document leaves spectra out: all of them have streamed in before it.
   const spectra = new Map(state.slots.map(({ name, layer }) => [name, layer?.spectrum]));
   const { progress: _, ...rest } = state;
@@ -135,7 +137,11 @@ function done(state: AuditState, document: AuditDocument): AuditState {
     names: same ? state.names : names,
     phase: { kind: 'done', seconds: document.seconds },
     checkpoint: document.checkpoint,
-    backend: { name, build, ...(threads !== undefined && { threads }) },
+    backend: {
+      ...{ name, build },
+      ...(threads !== undefined && { threads }),
+      ...(why !== undefined && { why }),
+    },
     slots: document.layers.map(({ singularValues: _values, ...facts }) => ({
       name: facts.name,
       layer: { facts, spectrum: spectra.get(facts.name) ?? NO_SPECTRUM },

@@ -39,6 +39,8 @@ interface BackendWords {
   readonly name: string;
   readonly build: string;
   readonly threads?: number;
+  /** Why this one computed. */
+  readonly why?: string;
 }
 
 /** A URI's path, readable; '' for none. */
@@ -68,11 +70,13 @@ export function checkpointFacts(
   ];
 }
 
-export function backendFacts(backend: BackendWords | undefined): string[] {
+/** What computes; why, when the pointer rests on it. */
+export function backendFacts(backend: BackendWords | undefined): Node[] {
   if (backend === undefined) return [];
   const name = nameTitle(backend.name);
   // A build's name may begin with the backend's.
   const build = nameTitle(backend.build).replace(name, '').trim();
   const threads = backend.threads === undefined ? '' : `, ${counted(backend.threads, 'thread')}`;
-  return [`${name}${build === '' ? '' : ` (${build})`}${threads}`];
+  const text = `${name}${build === '' ? '' : ` (${build})`}${threads}`;
+  return [element('span', { text, ...(backend.why !== undefined && { title: backend.why }) })];
 }

@@ -16,8 +16,9 @@ import type {
   TruncatedSvd,
 } from '../backend';
 import { gramBandBytes, productBytes } from './denseProducts';
-import { fitFootprint } from './fits';
-import { chooseBuild, compileKernels, KERNEL_VERSION } from './kernels';
+import { fitFootprint, type SineAnswer, type SineTurn } from './fits';
+import { gramPathBytes, type GramSingularValues } from './gramPath';
+import { chooseBuild, compileKernels, KERNEL_VERSION, MAX_MEMORY_BYTES } from './kernels';
 import { workBytes } from './matrixSpectrum';
 import { symmetricEigenBytes } from './symmetricEigen';
 import { WorkerPool } from './pool';
@@ -29,11 +30,37 @@ import { BLOCK_BYTES } from './tensorElements';
  */
 const DEFAULT_MAX_THREADS = 8;
 
+/** The embedded backend does for the others what a graphics card does not: eigenvalues, in float64. */
+export interface WasmBackend extends ComputeBackend {
+  /**
+   * Singular values of a matrix whose Gram matrix was summed elsewhere. The array is handed over, not copied.
+   * @param gram lower triangle row by row, n·(n+1)/2 numbers.
+   * @param storedBytes of the tensor in its file: large ones let more workers run at once.
+   */
+  gramEigenvalues(
+    gram: Float64Array,
+    n: number,
+    signal: AbortSignal,
+    storedBytes?: number,
+  ): Promise<GramSingularValues>;
+  /**
+   * `sineFit` with the descents made elsewhere: asked first without an answer, then with the end of each descent that it
+   * wants, until it is done.
+   */
+  sineTurn(
+    target: FitTarget,
+    options: SineFitOptions,
+    answer: SineAnswer | undefined,
+    signal: AbortSignal,
+    onFraction?: OnFraction,
+  ): Promise<FitResult<SineTurn>>;
+}
+
 /**
  * The embedded backend: float64 Gram matrix → tridiagonal → root-free QL in WebAssembly, one layer per worker thread.
  * @param threads worker threads; by default the cores this process may use, at most eight.
  */
-export function createWasmBackend(threads?: number): ComputeBackend {
+export function createWasmBackend(threads?: number): WasmBackend {
   const build = chooseBuild();
   const size = threads ?? Math.min(availableParallelism(), DEFAULT_MAX_THREADS);
   const pool = new WorkerPool(size, compileKernels(build));
@@ -48,6 +75,12 @@ export function createWasmBackend(threads?: number): ComputeBackend {
       signal: AbortSignal,
       onFraction?: OnFraction,
     ): Promise<SpectrumResult> => pool.run('singularValues', request, footprint(request), signal, onFraction),
+    gramEigenvalues: (
+      gram: Float64Array,
+      n: number,
+      signal: AbortSignal,
+      stored?: number,
+    ): Promise<GramSingularValues> => gramEigenvalues(gram, n, pool, signal, stored),
     symmetricEigen: (matrix: Float64Array, n: number, signal: AbortSignal): Promise<SymmetricEigen> =>
       pool.run(
         'symmetricEigen',
@@ -69,12 +102,46 @@ export function createWasmBackend(threads?: number): ComputeBackend {
       onFraction?: OnFraction,
     ): Promise<FitResult<SineFit>> =>
       pool.run('sineFit', { target, options }, fitFootprint(target, options.rank), signal, onFraction),
+    sineTurn: (
+      target: FitTarget,
+      options: SineFitOptions,
+      answer: SineAnswer | undefined,
+      signal: AbortSignal,
+      onFraction?: OnFraction,
+    ): Promise<FitResult<SineTurn>> =>
+      pool.run(
+        'sineTurn',
+        { target, options, answer },
+        fitFootprint(target, options.rank),
+        signal,
+        onFraction,
+      ),
     accumulateGram: (request: GramRequest, signal: AbortSignal): Promise<Float64Array> =>
       accumulateGram(request, pool, signal),
     product: (request: ProductRequest, signal: AbortSignal): Promise<Float64Array> =>
       product(request, pool, signal),
     dispose: () => pool.dispose(),
   };
+}
+
+function gramEigenvalues(
+  gram: Float64Array,
+  n: number,
+  pool: WorkerPool,
+  signal: AbortSignal,
+  stored: number | undefined,
+): Promise<GramSingularValues> {
+  if (gram.length !== (n * (n + 1)) / 2)
+    return Promise.reject(new Error(`${gram.length} numbers are no lower triangle of ${n} rows`));
+  const bytes = gramPathBytes(n);
+  if (bytes > MAX_MEMORY_BYTES)
+    return Promise.reject(
+      new Error(`a Gram matrix of ${n} rows needs more than WebAssembly's 4 GiB of memory`),
+    );
+  const held = ownBuffer(gram);
+  // As many bytes as the triangle has are those of the smallest matrix that it can come from, square, in float32.
+  const footprint = { bytes, storedBytes: stored ?? gram.byteLength };
+  return pool.run('gramEigenvalues', { gram: held.array, n }, footprint, signal, undefined, [held.buffer]);
 }
 
 function accumulateGram(

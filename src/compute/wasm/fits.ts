@@ -8,7 +8,16 @@ import { DenseMatrix, denseBytes } from './denseMatrix';
 import { MAX_MEMORY_BYTES, type KernelInstance } from './kernels';
 import { NonFiniteMatrix } from './nonFinite';
 import { descentBytes } from './sineDescent';
-import { sineFit } from './sineFit';
+import {
+  firstTurn,
+  nextTurn,
+  sineFit,
+  type Descent,
+  type DescentEnd,
+  type FitOptions,
+  type FittedSine,
+  type SineProgress,
+} from './sineFit';
 import { symmetricEigenBytes } from './symmetricEigen';
 import { BLOCK_BYTES, TensorElements } from './tensorElements';
 import { truncatedSvd } from './truncatedSvd';
@@ -73,25 +82,81 @@ export function fitSine(
   files: FileDescriptors,
   onFraction: OnFraction,
 ): FitResult<SineFit> {
-  const { rank, omega, gain, steps, seed } = options;
+  checkOptions(options);
+  return fitting(target, options.rank, instance, files, (held) => {
+    const fit = sineFit(held.matrix, optionsFor(held, options), target.inputGram, instance, onFraction);
+    return inOwnUnits(fit, held, options);
+  });
+}
+
+/** The end of the descent that was asked for, and what came with that request. */
+export interface SineAnswer {
+  readonly progress: SineProgress;
+  readonly end: DescentEnd;
+}
+
+/** A fit whose descents are made elsewhere: the next one, in the units of the matrix held, or the fit. */
+export type SineTurn =
+  | {
+      readonly kind: 'descend';
+      readonly descent: Descent;
+      /** What is descended to, rows × columns, row-major: entries about 1, transposed where that makes it tall. */
+      readonly W: { readonly rows: number; readonly columns: number; readonly values: Float32Array };
+      readonly progress: SineProgress;
+    }
+  | { readonly kind: 'done'; readonly fit: SineFit };
+
+/**
+ * One turn of `fitSine` with the descents made elsewhere. Asked again with each answer until it is done, it ends as
+ * `fitSine` does: errors in float64, by the same rules.
+ * @param answer absent at first.
+ * @throws {Error} as `fitSine` does.
+ */
+export function turnOfSine(
+  target: FitTarget,
+  options: SineFitOptions,
+  answer: SineAnswer | undefined,
+  instance: KernelInstance,
+  files: FileDescriptors,
+  onFraction: OnFraction,
+): FitResult<SineTurn> {
+  checkOptions(options);
+  return fitting(target, options.rank, instance, files, (held) => {
+    const { matrix } = held;
+    const { inputGram } = target;
+    const plan = optionsFor(held, options);
+    const turn =
+      answer === undefined
+        ? firstTurn(matrix, plan, inputGram, instance, onFraction)
+        : nextTurn(matrix, plan, answer.progress, answer.end, inputGram, instance);
+    if (turn.kind === 'done') return { kind: 'done', fit: inOwnUnits(turn.fit, held, options) };
+    const { rows, columns } = matrix;
+    return { ...turn, W: { rows, columns, values: matrix.band(0, rows) } };
+  });
+}
+
+function checkOptions({ omega, gain, steps }: SineFitOptions): void {
   for (const [name, value] of [
     ['omega', omega],
     ['gain', gain ?? 1],
   ] as const)
     if (!(value > 0 && Number.isFinite(value))) throw new Error(`${name} ${value}: not a positive number`);
   if (!(Number.isInteger(steps) && steps >= 0)) throw new Error(`steps ${steps}: not a number of steps`);
-  return fitting(target, rank, instance, files, ({ matrix, isSwapped }) => {
-    const amplitude = gain === undefined ? undefined : matrix.scale / gain;
-    const fit = sineFit(matrix, { rank, steps, seed, amplitude }, target.inputGram, instance, onFraction);
-    return {
-      // The fit is made at frequency 1: phases are ω·U·Vᵀ.
-      ...outByIn(fit.U, fit.V, 1 / Math.sqrt(omega), isSwapped),
-      gain: gain ?? matrix.scale / fit.amplitude,
-      relativeError: fit.relativeError,
-      svdRelativeError: fit.svdRelativeError,
-      steps: fit.steps,
-    };
-  });
+}
+
+function optionsFor({ matrix }: Held, { rank, gain, steps, seed }: SineFitOptions): FitOptions {
+  return { rank, steps, seed, amplitude: gain === undefined ? undefined : matrix.scale / gain };
+}
+
+function inOwnUnits(fit: FittedSine, { matrix, isSwapped }: Held, { omega, gain }: SineFitOptions): SineFit {
+  return {
+    // The fit is made at frequency 1: phases are ω·U·Vᵀ.
+    ...outByIn(fit.U, fit.V, 1 / Math.sqrt(omega), isSwapped),
+    gain: gain ?? matrix.scale / fit.amplitude,
+    relativeError: fit.relativeError,
+    svdRelativeError: fit.svdRelativeError,
+    steps: fit.steps,
+  };
 }
 
 /** The matrix as it is held, which is Wᵀ when `isSwapped`. */

@@ -2,7 +2,7 @@ import type { MatrixView } from '../../checkpoint/matrixView';
 import type { OnFraction } from '../backend';
 import type { KernelInstance } from './kernels';
 import { NonFiniteMatrix } from './nonFinite';
-import { DEPTH, forEachSlab, pack, type Shape } from './slabs';
+import { DEPTH, forEachSlab, pack, shapeOver, type Shape } from './slabs';
 import type { TensorElements } from './tensorElements';
 
 /** Unit of rounding of float64. */
@@ -39,6 +39,11 @@ export interface GramSpectrum {
   readonly values: Float64Array;
   /** The values after as many are exact zeros: the others' rows of the Gram matrix are not zero. */
   readonly used: number;
+}
+
+/** Whether every value that is not an exact zero is as exact as promised. */
+export function isReliable({ values, used }: GramSpectrum): boolean {
+  return (values[used - 1] ?? 0) >= gramFloor(values.length) * (values[0] ?? 0);
 }
 
 /** Share of the work that is not the summing of the Gram matrix: small² · long against 4/3 · small³. */
@@ -88,6 +93,17 @@ export class GramReducer {
     });
   }
 
+  /** Takes a Gram matrix summed elsewhere, its lower triangle row by row, replacing the current one. */
+  load(packed: Float64Array): void {
+    const { gram, small, ld } = this;
+    gram.fill(0);
+    for (let i = 0, from = 0; i < small; i++) {
+      const row = packed.subarray(from, from + i + 1);
+      gram.set(row, i * ld);
+      from += row.length;
+    }
+  }
+
   /**
    * Square roots of the eigenvalues of the current Gram matrix, which is destroyed.
    * @throws {NonFiniteMatrix} when an element of what was summed is NaN or infinite.
@@ -110,6 +126,33 @@ export class GramReducer {
     });
     return { values, used };
   }
+}
+
+/** Singular values of a matrix whose Gram matrix was summed elsewhere. */
+export interface GramSingularValues {
+  /** n values, descending, never negative; those of rows of zeros are exact zeros. */
+  readonly values: Float64Array;
+  /** Whether they are as exact as promised. Otherwise the Gram matrix has lost them, and the matrix itself is needed. */
+  readonly reliable: boolean;
+}
+
+/**
+ * Square roots of the eigenvalues of an n × n Gram matrix.
+ * @param packed its lower triangle row by row, n·(n+1)/2 numbers.
+ * @throws {NonFiniteMatrix} when a diagonal element is NaN or infinite.
+ */
+export function gramSingularValues(
+  packed: Float64Array,
+  n: number,
+  instance: KernelInstance,
+  onFraction: OnFraction,
+): GramSingularValues {
+  if (n === 0) return { values: new Float64Array(0), reliable: true };
+  const reducer = new GramReducer(n, instance);
+  reducer.load(packed);
+  // Nothing is summed here: all of the work is the reduction.
+  const spectrum = reducer.reduce(shapeOver('rows', 0, n), onFraction);
+  return { values: spectrum.values, reliable: isReliable(spectrum) };
 }
 
 /**

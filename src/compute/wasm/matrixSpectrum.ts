@@ -1,7 +1,7 @@
 import type { MatrixView } from '../../checkpoint/matrixView';
 import type { OnFraction } from '../backend';
 import { accurateSingularValues } from './accuratePath';
-import { gramBytes, gramFloor, gramPathBytes, GramReducer, type GramSpectrum } from './gramPath';
+import { gramBytes, gramPathBytes, GramReducer, isReliable, type GramSpectrum } from './gramPath';
 import { MAX_MEMORY_BYTES, type KernelInstance } from './kernels';
 import { shapeOf, shapeOver, type Shape } from './slabs';
 import type { TensorElements } from './tensorElements';
@@ -62,10 +62,6 @@ function ofOne(
     if (isReliable(spectrum)) return spectrum.values;
   }
   return accurateSingularValues(view, shape, elements, instance, onFraction);
-}
-
-function isReliable({ values, used }: GramSpectrum): boolean {
-  return (values[used - 1] ?? 0) >= gramFloor(values.length) * (values[0] ?? 0);
 }
 
 /**

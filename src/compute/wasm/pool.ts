@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { abortReason } from '../abort';
 import { bundledFile } from './kernels';
 import type { CallName, WorkerCalls, WorkerReply, WorkerSetup } from './workerProtocol';
 
@@ -74,7 +75,7 @@ export class WorkerPool {
   ): Promise<WorkerCalls[K]['result']> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
-        reject(reasonOf(signal));
+        reject(abortReason(signal));
         return;
       }
       const job: Job = {
@@ -195,7 +196,7 @@ export class WorkerPool {
       void this.end(worker, 'cancelled');
     }
     this.settle(job, () => {
-      job.reject(reasonOf(job.signal));
+      job.reject(abortReason(job.signal));
     });
     this.dispatch();
   }
@@ -227,8 +228,4 @@ export class WorkerPool {
     job.signal.removeEventListener('abort', job.onAbort);
     outcome();
   }
-}
-
-function reasonOf(signal: AbortSignal): Error {
-  return signal.reason instanceof Error ? signal.reason : new Error('cancelled');
 }

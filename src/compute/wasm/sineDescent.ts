@@ -1,4 +1,16 @@
 import type { OnFraction } from '../backend';
+import {
+  BETA1,
+  BETA2,
+  correctedRate,
+  factorUnit,
+  generatorState,
+  gramScale,
+  heatAt,
+  isLook,
+  isSettled,
+  type Schedule,
+} from '../sineSchedule';
 import type { DenseMatrix } from './denseMatrix';
 import type { Factors } from './factors';
 import type { KernelInstance } from './kernels';
@@ -8,28 +20,6 @@ const BLOCK_ROWS = 64;
 
 /** Columns of the kernels' tiles. */
 const TILE_COLUMNS = 64;
-
-/** Decay of Adam's two moments, its authors' values. */
-const [BETA1, BETA2] = [0.9, 0.999];
-
-/** Noise is added during this share of the steps; the rest settle in the basin that was found. */
-const NOISY_SHARE = 0.7;
-
-/** Steps between two looks at what was gained, and the least relative gain of the objective for going on. */
-const PATIENCE = 25;
-const LEAST_GAIN = 1e-4;
-
-/** How a descent goes about it; measured on 68 trained layers (see `sineFit`). */
-export interface Schedule {
-  readonly steps: number;
-  /** First step length, in units of k^(−1/4): the size of entries of U and V whose products are about 1. */
-  readonly rate: number;
-  /** Of the logarithm of the amplitude; 0 keeps it fixed. */
-  readonly amplitudeRate: number;
-  /** Standard deviation of the noise added at first, in the same units as `rate`. */
-  readonly noise: number;
-  readonly seed: number;
-}
 
 /** Where a descent begins, and where it ends. */
 export interface SinePoint extends Factors {
@@ -99,21 +89,20 @@ export class SineDescent {
     onFraction: OnFraction,
   ): { readonly point: SinePoint; readonly steps: number } {
     const { steps, rate, noise } = schedule;
-    const unit = this.rank ** -0.25;
+    const unit = factorUnit(this.rank);
     this.begin(start, schedule.seed);
     const amplitude = new LogAmplitude(start.amplitude, schedule.amplitudeRate);
     let [best, step] = [Infinity, 0];
     while (step < steps) {
-      const heat = 1 - step / (NOISY_SHARE * steps);
+      const heat = heatAt(step, steps);
       if (heat > 0 && noise > 0) this.shake(noise * heat * unit);
       const { objective, slope } = this.evaluate(amplitude.value);
-      if (heat <= 0 && step % PATIENCE === 0) {
-        if (objective > best * (1 - LEAST_GAIN)) break;
+      if (isLook(step, steps)) {
+        if (isSettled(objective, best)) break;
         best = objective;
       }
-      const decay = 0.5 * (1 + Math.cos((Math.PI * step) / steps));
+      const corrected = correctedRate(step, steps);
       step++;
-      const corrected = (decay * Math.sqrt(1 - BETA2 ** step)) / (1 - BETA1 ** step);
       for (const parameters of [this.U, this.V]) this.adam(parameters, rate * unit * corrected);
       amplitude.step(slope, corrected);
       onFraction(step / steps);
@@ -133,8 +122,7 @@ export class SineDescent {
   private begin({ U, V }: SinePoint, seed: number): void {
     this.load(this.U, U);
     this.load(this.V, V);
-    // Any but zero starts the generator; neighbouring seeds are spread.
-    this.instance.int32(this.random, 1)[0] = Math.imul(seed, 0x9e3779b1) | 1;
+    this.instance.int32(this.random, 1)[0] = generatorState(seed);
   }
 
   /**
@@ -231,9 +219,7 @@ export class SineDescent {
     const { columns, ld } = this.W;
     const address = this.instance.allocate(4 * ld * ld);
     const held = this.instance.float32(address, ld * ld).fill(0);
-    let trace = 0;
-    for (let i = 0; i < columns; i++) trace += G[i * columns + i] ?? 0;
-    const factor = trace > 0 ? columns / trace : 1;
+    const factor = gramScale(G, columns);
     for (let i = 0; i < columns; i++)
       for (let j = 0; j < columns; j++) held[i * ld + j] = (G[i * columns + j] ?? 0) * factor;
     return address;

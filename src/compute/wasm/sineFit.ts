@@ -2,7 +2,8 @@ import type { OnFraction, SineFitOptions } from '../backend';
 import type { DenseMatrix } from './denseMatrix';
 import { relativeError, type Factors } from './factors';
 import type { KernelInstance } from './kernels';
-import { SineDescent, type Schedule, type SinePoint } from './sineDescent';
+import type { Schedule } from '../sineSchedule';
+import { SineDescent, type SinePoint } from './sineDescent';
 import { svdFactors, truncatedSvd, type RoundedSvd } from './truncatedSvd';
 
 /**
@@ -36,15 +37,44 @@ const COOL: Candidate = { amplitude: 3, rate: 0.18, noise: 0.075 };
 
 const AMPLITUDE_RATE = 0.05;
 
-/** Shares of the progress bar. */
-const [AFTER_SVD, AFTER_HOT] = [0.05, 0.65];
+/** Shares of the progress bar: truncated SVD, and the end of either descent. */
+const AFTER_SVD = 0.05;
+const AFTER_DESCENT = [0.65, 1];
+
+/** What is asked of a fit; an amplitude when it is fixed. */
+export interface FitOptions extends Pick<SineFitOptions, 'rank' | 'steps' | 'seed'> {
+  readonly amplitude: number | undefined;
+}
+
+interface Evaluated extends SinePoint {
+  readonly relativeError: number;
+}
 
 /** What a fit comes to, in the units of the matrix held: amplitude a of a·sin(U·Vᵀ). */
-export interface FittedSine extends SinePoint {
-  readonly relativeError: number;
+export interface FittedSine extends Evaluated {
   readonly svdRelativeError: number;
   readonly steps: number;
 }
+
+/** What a fit has come to between two descents. */
+export interface SineProgress extends FittedSine {
+  /** Descents that are over. */
+  readonly descents: number;
+}
+
+/** A descent to be made: where it begins, and how it goes about it. */
+export interface Descent extends SinePoint, Schedule {}
+
+/** Where a descent ended. */
+export interface DescentEnd extends Omit<SinePoint, 'rank'> {
+  /** Steps taken. */
+  readonly steps: number;
+}
+
+/** A fit takes turns with what makes its descents: these kernels, or a graphics card. */
+export type Turn =
+  | { readonly kind: 'descend'; readonly descent: Descent; readonly progress: SineProgress }
+  | { readonly kind: 'done'; readonly fit: FittedSine };
 
 /**
  * Fits a·sin(U·Vᵀ) to W.
@@ -56,33 +86,61 @@ export interface FittedSine extends SinePoint {
  */
 export function sineFit(
   W: DenseMatrix,
-  options: Pick<SineFitOptions, 'rank' | 'steps' | 'seed'> & { readonly amplitude: number | undefined },
+  options: FitOptions,
   G: Float64Array | undefined,
   instance: KernelInstance,
   onFraction: OnFraction,
 ): FittedSine {
-  const svd = truncatedSvd(W, options.rank, G, instance, (fraction) => {
+  let turn = firstTurn(W, options, G, instance, (fraction) => {
     onFraction(AFTER_SVD * fraction);
   });
-  const limit = linearLimit(W, svd, options.amplitude, G, instance);
-  if (svd.relativeError < NOTHING_LEFT && options.amplitude === undefined)
-    return { ...limit, svdRelativeError: svd.relativeError, steps: 0 };
-  let [best, steps] = [limit, 0];
-  const attempt = (candidate: Candidate, from: number, to: number): void => {
-    const fitted = descend(W, candidate, options, svd.relativeError, G, instance, (fraction) => {
-      onFraction(from + (to - from) * fraction);
-    });
-    steps += fitted.steps;
-    if (fitted.relativeError < best.relativeError) best = fitted;
-  };
-  attempt(HOT, AFTER_SVD, AFTER_HOT);
-  if (options.amplitude === undefined && best.relativeError > WORTH_A_SECOND * svd.relativeError)
-    attempt(COOL, AFTER_HOT, 1);
-  return { ...best, svdRelativeError: svd.relativeError, steps };
+  while (turn.kind === 'descend') {
+    const { descent, progress } = turn;
+    const from = AFTER_DESCENT[progress.descents - 1] ?? AFTER_SVD;
+    const to = AFTER_DESCENT[progress.descents] ?? 1;
+    const { point, steps } = instance.scoped(() =>
+      new SineDescent(W, options.rank, G, instance).run(descent, descent, (fraction) => {
+        onFraction(from + (to - from) * fraction);
+      }),
+    );
+    turn = nextTurn(W, options, progress, { ...point, steps }, G, instance);
+  }
+  return turn.fit;
 }
 
-interface Evaluated extends SinePoint {
-  readonly relativeError: number;
+/** Truncated SVD, its linear limit, and the first descent where there is something to gain. */
+export function firstTurn(
+  W: DenseMatrix,
+  options: FitOptions,
+  G: Float64Array | undefined,
+  instance: KernelInstance,
+  onFraction: OnFraction,
+): Turn {
+  const svd = truncatedSvd(W, options.rank, G, instance, onFraction);
+  const limit = linearLimit(W, svd, options.amplitude, G, instance);
+  const fit = { ...limit, svdRelativeError: svd.relativeError, steps: 0 };
+  if (svd.relativeError < NOTHING_LEFT && options.amplitude === undefined) return { kind: 'done', fit };
+  return descentFrom(W, HOT, options, { ...fit, descents: 0 }, instance);
+}
+
+/** Takes the end of a descent: it is the fit where its error, in float64, is the least so far. */
+export function nextTurn(
+  W: DenseMatrix,
+  options: FitOptions,
+  { descents: before, ...best }: SineProgress,
+  { U, V, amplitude, steps: taken }: DescentEnd,
+  G: Float64Array | undefined,
+  instance: KernelInstance,
+): Turn {
+  const found = evaluated(W, { rank: options.rank, U, V, amplitude }, G, instance);
+  const steps = best.steps + taken;
+  const fit = found.relativeError < best.relativeError ? { ...best, ...found, steps } : { ...best, steps };
+  const isSecondWorth =
+    before === 0 &&
+    options.amplitude === undefined &&
+    fit.relativeError > WORTH_A_SECOND * fit.svdRelativeError;
+  if (!isSecondWorth) return { kind: 'done', fit };
+  return descentFrom(W, COOL, options, { ...fit, descents: before + 1 }, instance);
 }
 
 function evaluated(
@@ -108,28 +166,23 @@ function linearLimit(
   return evaluated(W, { rank: svd.rank, amplitude, U: svd.U.map(scaled), V: svd.V.map(scaled) }, G, instance);
 }
 
-function descend(
+function descentFrom(
   W: DenseMatrix,
   candidate: Candidate,
-  options: Pick<SineFitOptions, 'rank' | 'steps' | 'seed'> & { readonly amplitude: number | undefined },
-  svdError: number,
-  G: Float64Array | undefined,
+  options: FitOptions,
+  progress: SineProgress,
   instance: KernelInstance,
-  onFraction: OnFraction,
-): Evaluated & { readonly steps: number } {
+): Turn {
   const amplitude = options.amplitude ?? candidate.amplitude * W.rms;
   const schedule: Schedule = {
     steps: options.steps,
     rate: candidate.rate,
     amplitudeRate: options.amplitude === undefined ? AMPLITUDE_RATE : 0,
-    noise: candidate.noise * svdError,
+    noise: candidate.noise * progress.svdRelativeError,
     seed: options.seed,
   };
   const start = arcsineStart(W, amplitude, options.rank, instance);
-  const { point, steps } = instance.scoped(() =>
-    new SineDescent(W, options.rank, G, instance).run({ ...start, amplitude }, schedule, onFraction),
-  );
-  return { ...evaluated(W, point, G, instance), steps };
+  return { kind: 'descend', descent: { ...start, amplitude, ...schedule }, progress };
 }
 
 /** Truncated SVD of arcsin(clip(W/a)), with entries of equal size in both factors, as the descent's one rate wants. */

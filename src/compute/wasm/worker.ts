@@ -10,9 +10,10 @@ import {
   isContiguousRaw,
   readTensorBytesSync,
 } from '../../checkpoint/tensorData';
-import type { SpectrumRequest, SpectrumResult } from '../backend';
+import type { SineFit, SpectrumRequest, SpectrumResult, TruncatedSvd } from '../backend';
 import { accumulateGram, product } from './denseProducts';
-import { fitSine, fitTruncatedSvd } from './fits';
+import { fitSine, fitTruncatedSvd, turnOfSine, type SineTurn } from './fits';
+import { gramSingularValues } from './gramPath';
 import { KernelInstance } from './kernels';
 import { singularValues } from './matrixSpectrum';
 import { NonFiniteMatrix } from './nonFinite';
@@ -42,10 +43,18 @@ function transferable(reply: WorkerReply): ArrayBuffer[] {
   if (reply.kind !== 'result' || typeof reply.result === 'string') return [];
   // Arrays were made by this worker, or handed over to it, over plain ArrayBuffers.
   if (reply.result instanceof Float64Array) return [reply.result.buffer as ArrayBuffer];
-  if ('fit' in reply.result)
-    return [reply.result.fit.U.buffer as ArrayBuffer, reply.result.fit.V.buffer as ArrayBuffer];
-  if (!('vectors' in reply.result)) return [];
-  return [reply.result.values.buffer as ArrayBuffer, reply.result.vectors.buffer as ArrayBuffer];
+  if ('fit' in reply.result) return factorsOf(reply.result.fit).map(({ buffer }) => buffer as ArrayBuffer);
+  if (!('values' in reply.result)) return [];
+  const { values, ...rest } = reply.result;
+  const vectors = 'vectors' in rest ? [rest.vectors.buffer as ArrayBuffer] : [];
+  return [values.buffer as ArrayBuffer, ...vectors];
+}
+
+function factorsOf(fit: TruncatedSvd | SineFit | SineTurn): Float32Array[] {
+  if ('U' in fit) return [fit.U, fit.V];
+  if (fit.kind === 'done') return [fit.fit.U, fit.fit.V];
+  const { W, descent, progress } = fit;
+  return [W.values, descent.U, descent.V, progress.U, progress.V];
 }
 
 function answer(request: WorkerRequest): WorkerReply {
@@ -66,6 +75,8 @@ function dispatch(request: WorkerRequest, files: FileDescriptors): WorkerCalls[C
       return digest(request.argument, files);
     case 'singularValues':
       return spectra(request.argument, files);
+    case 'gramEigenvalues':
+      return gramSingularValues(request.argument.gram, request.argument.n, instance, throttledReporter(1)(0));
     case 'symmetricEigen':
       return symmetricEigen(request.argument.matrix, request.argument.n, instance);
     case 'truncatedSvd':
@@ -80,6 +91,15 @@ function dispatch(request: WorkerRequest, files: FileDescriptors): WorkerCalls[C
       return fitSine(
         request.argument.target,
         request.argument.options,
+        instance,
+        files,
+        throttledReporter(1)(0),
+      );
+    case 'sineTurn':
+      return turnOfSine(
+        request.argument.target,
+        request.argument.options,
+        request.argument.answer,
         instance,
         files,
         throttledReporter(1)(0),

@@ -11,11 +11,17 @@ import type {
   SymmetricEigen,
   TruncatedSvd,
 } from '../backend';
+import type { SineAnswer, SineTurn } from './fits';
+import type { GramSingularValues } from './gramPath';
 
 /** What a worker can be asked for, and what each answer holds. */
 export interface WorkerCalls {
   readonly digest: { readonly argument: Tensor; readonly result: string };
   readonly singularValues: { readonly argument: SpectrumRequest; readonly result: SpectrumResult };
+  readonly gramEigenvalues: {
+    readonly argument: { readonly gram: Float64Array; readonly n: number };
+    readonly result: GramSingularValues;
+  };
   readonly symmetricEigen: {
     readonly argument: { readonly matrix: Float64Array; readonly n: number };
     readonly result: SymmetricEigen;
@@ -27,6 +33,14 @@ export interface WorkerCalls {
   readonly sineFit: {
     readonly argument: { readonly target: FitTarget; readonly options: SineFitOptions };
     readonly result: FitResult<SineFit>;
+  };
+  readonly sineTurn: {
+    readonly argument: {
+      readonly target: FitTarget;
+      readonly options: SineFitOptions;
+      readonly answer: SineAnswer | undefined;
+    };
+    readonly result: FitResult<SineTurn>;
   };
   readonly accumulateGram: { readonly argument: GramRequest; readonly result: Float64Array };
   readonly product: { readonly argument: ProductRequest; readonly result: Float64Array };

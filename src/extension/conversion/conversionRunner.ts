@@ -84,7 +84,7 @@ export class ConversionRunner {
       conversionOpened: ({ checkpoint, layerNames, backend }) => {
         if (!isCurrent()) return;
         feed.open({ checkpoint, layerNames, backend });
-        activity.backend(backend.name, backend.threads);
+        activity.backend(backend);
       },
       conversionLayer: ({ index, layer }) => {
         if (isCurrent()) feed.layer(index, layer);

@@ -138,7 +138,7 @@ export class UtilizationRunner {
       utilizationOpened: ({ job: _, ...opened }) => {
         if (!isCurrent()) return;
         feed.open(opened);
-        activity.backend(opened.backend.name, opened.backend.threads);
+        activity.backend(opened.backend);
       },
       utilizationStage: ({ stage }) => {
         if (isCurrent()) feed.reached(stage);

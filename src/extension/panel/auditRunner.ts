@@ -1,5 +1,5 @@
 import { EngineError } from '../../engine/connection';
-import type { AuditParams, ReportFormat } from '../../engine/protocol';
+import type { BackendFacts, AuditParams, ReportFormat } from '../../engine/protocol';
 import type { EngineClient } from '../engineClient';
 import type { AuditFeed } from './auditFeed';
 
@@ -9,7 +9,7 @@ export type AuditSettings = Pick<AuditParams, 'backend' | 'threads' | 'cache'>;
 /** Told what an audit does, for the status bar. */
 export interface ActivityListener {
   readonly started: (cancel: () => void) => void;
-  readonly backend: (name: string, threads: number) => void;
+  readonly backend: (facts: BackendFacts) => void;
   /** 0 … 1. */
   readonly progress: (fraction: number) => void;
   readonly ended: () => void;
@@ -87,7 +87,7 @@ export class AuditRunner {
       opened: ({ checkpoint, layerNames, backend }) => {
         if (!isCurrent()) return;
         feed.open({ checkpoint, layerNames, backend });
-        activity.backend(backend.name, backend.threads);
+        activity.backend(backend);
       },
       layer: ({ index, layer }) => {
         if (isCurrent()) feed.layer(index, layer);

@@ -11,6 +11,8 @@ export interface PanelServices {
   readonly status: StatusBar;
   readonly log: vscode.LogOutputChannel;
   readonly extensionUri: vscode.Uri;
+  /** The extension's own folder on this machine, for what it installs. */
+  readonly storage: vscode.Uri;
 }
 
 /** What a panel may load: the built page, nothing of the workspace. */

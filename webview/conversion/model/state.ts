@@ -2,6 +2,7 @@
 import type { ConversionDocument } from '../../../src/engine/conversionDocument';
 import type { ConversionPreview } from '../../../src/engine/conversionProtocol';
 import type { Progress } from '../../../src/engine/progress';
+import type { BackendShown } from '../../protocol';
 import type { CallReply, ConversionChoices, PageLayer, ToConversion } from '../protocol';
 
 export type Phase =
@@ -24,7 +25,7 @@ export interface ConversionState {
   /** Of the conversion under way or done. */
   readonly choices?: ConversionChoices;
   readonly progress?: Progress;
-  readonly backend?: { readonly name: string; readonly build: string; readonly threads: number };
+  readonly backend?: BackendShown;
   /** Names of the layers that are converted, in file order. */
   readonly names: readonly string[];
   /** Finished layers by name. */
