@@ -1,5 +1,5 @@
 // Runs the suite of dist/test/host inside a real extension host:
-//   node test/host/run.mjs [--vsix FILE] [--electron] [--minimum] [--filter TEXT]
+//   node test/host/run.mjs [--vsix FILE] [--gpu] [--electron] [--minimum] [--filter TEXT]
 // By default in a VS Code server with Chromium before it, from a package registry alone; with --electron in a desktop VS
 // Code, which @vscode/test-electron downloads (VSCODE_EXECUTABLE: one that is there already).
 import {
@@ -15,6 +15,7 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { softwareGpu } from '../../scripts/software-gpu.mjs';
 import { cacheFolder } from '../../scripts/vscode/cache.mjs';
 import {
   installExtension,
@@ -142,6 +143,8 @@ async function main() {
   const { values } = parseArgs({
     options: {
       vsix: { type: 'string' },
+      // With a graphics card that the processor plays.
+      gpu: { type: 'boolean', default: false },
       electron: { type: 'boolean', default: false },
       minimum: { type: 'boolean', default: false },
       filter: { type: 'string' },
@@ -167,6 +170,7 @@ async function main() {
         ...sharedFolder(),
         RANKSCOPE_HOST_RESULTS: resultsFile,
         RANKSCOPE_CLI: path.join(ROOT, 'dist/cli.js'),
+        ...(values.gpu && { ...softwareGpu().env, RANKSCOPE_HOST_GPU: '1' }),
         ...(values.filter !== undefined && { RANKSCOPE_HOST_FILTER: values.filter }),
       },
     };

@@ -222,7 +222,7 @@ describe('an engine that is killed', () => {
     await gone(pid);
     assert.deepEqual(
       (await client.request('backends', {})).map(({ name }) => name),
-      ['wasm'],
+      ['wasm', 'tensorflow', 'webgpu'],
     );
     assert.notEqual(pidOf(client), pid);
   });
