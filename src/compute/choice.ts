@@ -1,6 +1,6 @@
 /** Which backend computes: what was asked for, or the fastest there is. */
 import type { ComputeBackend } from './backend';
-import type { DeviceKind, DeviceSettings } from './device/device';
+import type { DeviceFacts, DeviceKind, DeviceSettings } from './device/device';
 import { DeviceBackend } from './device/deviceBackend';
 import {
   forget,
@@ -103,7 +103,11 @@ function probing(
 async function asked(kind: DeviceKind, wasm: WasmBackend, options: BackendOptions): Promise<ChosenBackend> {
   const found = await probe(kind, probing(wasm, PATIENT_LIMIT_MS, options));
   const chosen = found.usable ? await open(kind, found, wasm, true, options) : { reason: found.reason };
-  if ('backend' in chosen) return chosen;
+  if ('backend' in chosen) {
+    // TensorFlow without its CUDA libraries, a driver that plays the card: right, but not what was meant.
+    if (found.usable && found.facts.isSoftware) options.onNotice(noCard(found.facts));
+    return chosen;
+  }
   const why = `${kind} cannot be used: ${chosen.reason}`;
   options.onNotice(`${why}; the processor computes instead`);
   return { backend: wasm, why };
@@ -155,6 +159,10 @@ async function open(
       await forget(kind, probing(wasm, limitMs, options));
     return { reason: error.message };
   }
+}
+
+function noCard({ kind, adapter, runtime }: DeviceFacts): string {
+  return `${kind} computes on ${adapter} (${runtime}), which is no graphics card`;
 }
 
 function inWords({ facts, speed, processorSpeed }: Extract<Probed, { usable: true }>): string {

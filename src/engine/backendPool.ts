@@ -6,6 +6,8 @@ interface Kept {
   readonly key: string;
   readonly opening: Promise<ChosenBackend>;
   users: number;
+  /** Chosen from what was there before: no new job gets it. */
+  stale: boolean;
 }
 
 /** A backend that a job uses. */
@@ -45,7 +47,7 @@ export class BackendPool {
     signal: AbortSignal,
   ): Promise<UsedBackend> {
     const key = JSON.stringify([name ?? 'auto', threads ?? null, deviceSettings()]);
-    const entry = this.kept.find((candidate) => candidate.key === key) ?? this.open(key, name, threads);
+    const entry = this.kept.find((candidate) => candidate.key === key && !candidate.stale) ?? this.open(key, name, threads);
     entry.users++;
     this.current = entry;
     this.closeUnused();
@@ -62,10 +64,17 @@ export class BackendPool {
     }
   }
 
+  /** What computes is chosen anew for the next job: libraries came or went. */
+  chooseAnew(): void {
+    for (const entry of this.kept) entry.stale = true;
+    this.current = undefined;
+    this.closeUnused();
+  }
+
   private open(key: string, name: string | undefined, threads: number | undefined): Kept {
     const { signal } = new AbortController();
     const opening = openBackend({ name, threads, signal, onNotice: this.onNotice });
-    const entry: Kept = { key, opening, users: 0 };
+    const entry: Kept = { key, opening, users: 0, stale: false };
     this.kept.push(entry);
     // One that does not open is asked for anew the next time.
     opening.catch(() => {

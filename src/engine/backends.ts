@@ -1,4 +1,5 @@
 /** Backends as jobs use them: settings of this machine, and what is remembered of its devices. */
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
   openBackend as open,
@@ -36,10 +37,19 @@ export function reportBackends(signal: AbortSignal, again: boolean): Promise<rea
   return report({ signal, again, ...ofThisMachine() });
 }
 
+/** What is remembered of devices is looked at anew: something was installed. */
+export async function forgetDevices(): Promise<void> {
+  await rm(devicesFolder(), { recursive: true, force: true });
+}
+
+function devicesFolder(): string {
+  return path.join(cacheDirectory(), 'devices');
+}
+
 function ofThisMachine(): { settings: DeviceSettings; folder: string; version: string } {
   return {
     settings: deviceSettings(),
-    folder: path.join(cacheDirectory(), 'devices'),
+    folder: devicesFolder(),
     version: TOOL.version,
   };
 }

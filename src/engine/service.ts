@@ -39,7 +39,10 @@ export class EngineService {
       return null;
     });
     host.serve('backends', ({ again }, signal) => this.backends.list(signal, again === true));
-    host.on('devices', useDeviceSettings);
+    host.on('devices', (settings) => {
+      useDeviceSettings(settings);
+      this.backends.chooseAnew();
+    });
     host.on('forget', ({ job }) => {
       this.documents.delete(job);
     });

@@ -1,4 +1,5 @@
 import { installTensorflow, tensorflowRequirements, whyUnsupported } from '../compute';
+import { forgetDevices } from './backends';
 import type { EngineEnd } from './connection';
 import type { InstallTensorflowParams } from './tensorflowProtocol';
 
@@ -35,6 +36,7 @@ export class TensorflowService {
         this.host.notify('installStage', { job, stage });
       },
     });
+    await forgetDevices();
     return { folder: installed.folder };
   }
 }

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
+import type { ConversionDocument } from '../../src/engine/conversionDocument';
 import type { AuditDocument } from '../../src/engine/document';
 import { ROOT, sharedData } from '../reference/references';
 import { softwareGpu } from '../unit/softwareGpu';
@@ -34,10 +35,45 @@ function audit(backend: string, file: string, env: NodeJS.ProcessEnv): AuditDocu
     maxBuffer: 1 << 28,
   });
   assert.equal(status, 0, stderr);
-  // A device that failed, or was not there, says so: these numbers would be the processor's.
-  assert.equal(stderr, '');
+  assertOnlyStandsIn(backend, stderr);
   // The program's own document.
   return JSON.parse(stdout) as AuditDocument;
+}
+
+/** A device that failed, or was not there, says so: these numbers would be the processor's. */
+function assertOnlyStandsIn(backend: string, stderr: string): void {
+  const expected =
+    backend === 'wasm' ? /^$/ : /^rankscope: \w+ computes on [^\n]*, which is no graphics card\n$/;
+  assert.match(stderr, expected);
+}
+
+/** A layer that a sine gains on: the descent runs on the device. */
+function assertFits(backend: string, env: NodeJS.ProcessEnv): void {
+  const out = mkdtempSync(path.join(cache, 'fit-'));
+  const [file = ''] = FILES;
+  const argv = [
+    'convert',
+    file,
+    '--layers',
+    '^conv3',
+    '--rank',
+    '5',
+    '--no-cache',
+    '--out',
+    out,
+    '--json',
+    '-',
+  ];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...argv, '--backend', backend], {
+    encoding: 'utf8',
+    env: { ...process.env, RANKSCOPE_CACHE: cache, ...env },
+  });
+  assert.equal(status, 0, stderr);
+  assertOnlyStandsIn(backend, stderr);
+  // The program's own document.
+  const { layers } = JSON.parse(stdout) as ConversionDocument;
+  const [fit] = layers.filter((layer) => layer.outcome === 'converted');
+  assert.ok(fit !== undefined && fit.relativeError < 0.98 * fit.svdRelativeError, JSON.stringify(fit));
 }
 
 function assertEqualRanks(backend: string, env: NodeJS.ProcessEnv): void {
@@ -56,13 +92,29 @@ function assertEqualRanks(backend: string, env: NodeJS.ProcessEnv): void {
   }
 }
 
-describe('an audit', () => {
+describe('a graphics backend', () => {
   const gpu = softwareGpu();
-  test('on webgpu has wasm’s ranks', { skip: typeof gpu === 'string' && gpu }, () => {
+  test('webgpu audits to wasm’s ranks', { skip: typeof gpu === 'string' && gpu }, () => {
     assertEqualRanks('webgpu', typeof gpu === 'string' ? {} : gpu.env);
   });
 
-  test('on tensorflow has wasm’s ranks', { skip: WITHOUT_TENSORFLOW }, async () => {
+  test(
+    'webgpu fits sine-low-rank factors better than truncated SVD',
+    { skip: typeof gpu === 'string' && gpu },
+    () => {
+      assertFits('webgpu', typeof gpu === 'string' ? {} : gpu.env);
+    },
+  );
+
+  test('tensorflow audits to wasm’s ranks', { skip: WITHOUT_TENSORFLOW }, async () => {
     assertEqualRanks('tensorflow', { RANKSCOPE_TENSORFLOW: await tensorflowFolder() });
   });
+
+  test(
+    'tensorflow fits sine-low-rank factors better than truncated SVD',
+    { skip: WITHOUT_TENSORFLOW },
+    async () => {
+      assertFits('tensorflow', { RANKSCOPE_TENSORFLOW: await tensorflowFolder() });
+    },
+  );
 });

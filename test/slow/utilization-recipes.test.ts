@@ -222,11 +222,11 @@ describe('a ViT in Python', { skip: skip !== false ? skip : noPython }, () => {
       },
     };
     process.env.RANKSCOPE_SHARED = path.dirname(shared ?? '');
-    const document = await measure('vit', recipe, { delta: 0.1, maxPasses: 30 }, { trusted: true });
+    const document = await measure('vit', recipe, { delta: 0.1, maxPasses: 10 }, { trusted: true });
     assertSearched(document);
     const { before, passes, mlu, mluOriginal } = document.summary;
     assert.ok(Math.abs((before ?? NaN) - references.networks.vit.accuracy) < 1e-9);
-    assert.ok(passes <= 30 && (mlu ?? 1) < (mluOriginal ?? 0));
+    assert.ok(passes <= 10 && (mlu ?? 1) < (mluOriginal ?? 0));
   });
 });
 

@@ -30,6 +30,11 @@ const WORKBENCH_NOISE = [
     text: /^%c {2}ERR color: #f33 \[lifecycle\] Long running operations during shutdown are unsupported in the web /,
     url: LOGGED,
   },
+  // Its own log, while the window's store is closed under it.
+  {
+    text: /^%c {2}ERR color: #f33 .*Unable to write file 'vscode-log:[^']*' \(Error: IndexedDB database 'vscode-web-db' is closed/,
+    url: LOGGED,
+  },
   { text: /^Timed out getting tasks from {2}typescript$/, url: LOGGED },
 ];
 

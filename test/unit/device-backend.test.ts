@@ -4,7 +4,7 @@
  * in plain loops, and which fails as it is told.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import type { Tensor } from '../../src/checkpoint/checkpoint';
@@ -26,7 +26,8 @@ type Behaviour =
   | 'dies'
   | 'outOfMemory'
   | 'software'
-  | 'slow';
+  | 'slow'
+  | 'wrongCuda';
 
 const AS_DEVICE = 'as-device';
 
@@ -37,12 +38,20 @@ async function openDouble(behaviour: Behaviour): Promise<Device> {
   if (behaviour === 'noDriver') throw new Error('libcuda.so.1 is not there: install the driver');
   if (behaviour === 'hangsOpening') await new Promise(() => setInterval(() => undefined, 1000));
   const facts = { kind: 'webgpu', adapter: 'Plain Loops', runtime: 'Node', build: 'webgpu loops 1' } as const;
+  const withoutCuda = {
+    adapter: 'CPU',
+    runtime: 'TensorFlow 2.9.1 without CUDA: libcudart.so.11.0 is missing',
+  };
   return {
-    facts: { ...facts, isSoftware: behaviour === 'software' },
+    facts: {
+      ...facts,
+      isSoftware: behaviour === 'software' || behaviour === 'wrongCuda',
+      ...(behaviour === 'wrongCuda' && withoutCuda),
+    },
     takesFloat64: false,
     spectrum: async (matrix): Promise<DeviceSpectrum> => {
       // What it is asked for when it is looked at is small; real layers are larger.
-      const isLayer = matrix.rows === LAYER.rows;
+      const isLayer = !PROBED.has(matrix.rows);
       if (behaviour === 'slow') await new Promise((resolve) => setTimeout(resolve, 400));
       if (behaviour === 'hangs' && isLayer) await new Promise(() => setInterval(() => undefined, 1000));
       if (behaviour === 'dies' && isLayer) process.kill(process.pid, 'SIGKILL');
@@ -72,6 +81,9 @@ function gramOf({ rows, columns, values }: DeviceMatrix): Float64Array {
     }
   return gram;
 }
+
+/** Rows of the matrices by which a device is looked at before it is used. */
+const PROBED = new Set([96, 768]);
 
 const LAYER = { rows: 72, columns: 90 };
 
@@ -179,7 +191,7 @@ function runTests(): void {
       assert.deepEqual(notices, [
         'webgpu on Plain Loops leaves layer.weight, and any like it, to the processor: its memory is full',
       ]);
-      const other = await backend.singularValues(request({ rows: 50, columns: 40 }), signal);
+      const other = await backend.singularValues(request({ rows: 96, columns: 40 }), signal);
       assert.equal(other.kind, 'spectra');
       await backend.dispose();
     });
@@ -213,12 +225,18 @@ function runTests(): void {
     it('finishes the audit of a whole file without its device', async () => {
       const sample = path.join(__dirname, '../../../media/sample/sample.safetensors');
       const run = async (behaviour: Behaviour) => {
-        const { backend } = await opened(behaviour);
+        const { backend, notices } = await opened(behaviour);
         const document = await audit({ path: sample, backend, signal, cache: null });
         await backend.dispose();
-        return document.layers.map(({ name, rank, energyRanks }) => ({ name, rank, energyRanks }));
+        const layers = document.layers.map(({ name, rank, energyRanks }) => ({ name, rank, energyRanks }));
+        return { layers, notices };
       };
-      assert.deepEqual(await run('dies'), await run('well'));
+      const expected = await run('well');
+      for (const behaviour of ['dies', 'outOfMemory', 'refuses', 'noDriver', 'wrongCuda'] as const) {
+        const { layers, notices } = await run(behaviour);
+        assert.deepEqual(layers, expected.layers, behaviour);
+        assert.equal(notices.length, 1, `${behaviour}: ${notices.join('; ')}`);
+      }
     });
   });
 
@@ -235,6 +253,15 @@ function runTests(): void {
         await backend.dispose();
       });
 
+    it('a device that was asked for and is no graphics card computes, and its reason is told', async () => {
+      const { backend, notices } = await opened('wrongCuda');
+      assert.equal(backend.name, 'webgpu');
+      assert.deepEqual(notices, [
+        'webgpu computes on CPU (TensorFlow 2.9.1 without CUDA: libcudart.so.11.0 is missing), which is no graphics card',
+      ]);
+      await backend.dispose();
+    });
+
     for (const [behaviour, reason] of [
       ['software', /Plain Loops is no graphics card/],
       ['slow', /Plain Loops is slower than the processor/],
@@ -248,25 +275,32 @@ function runTests(): void {
         await backend.dispose();
       });
 
-    it('is remembered, until it is asked to look again', async () => {
+    it('is remembered; who asks for a device by name looks again', async () => {
       const folder = path.join(scratch.folder, 'devices');
-      const { name: _, onNotice: _on, ...options } = optionsFor('noDriver', { folder });
-      const start = performance.now();
-      const first = await reportBackends(options);
-      const looked = performance.now() - start;
+      const first = await opened('noDriver', { name: 'auto', folder });
+      await first.backend.dispose();
       assert.equal(readdirSync(folder).length, 2);
-      const again = performance.now();
-      assert.deepEqual(await reportBackends(options), first);
-      assert.ok(performance.now() - again < looked);
-      assert.ok(existsSync(folder));
+      // Nothing is started: there is nothing to start.
+      const gone = { file: path.join(scratch.folder, 'gone.js'), args: [] };
+      const again = await opened('noDriver', { name: 'auto', folder, program: gone });
+      await again.backend.dispose();
+      assert.equal(again.why, first.why);
+      const { name: _, onNotice: _on, ...options } = optionsFor('noDriver', { folder, program: gone });
+      const reports = await reportBackends(options);
       assert.deepEqual(
-        first.map(({ name, usable }) => [name, usable]),
+        reports.map(({ name, usable }) => [name, usable]),
         [
           ['wasm', true],
           ['tensorflow', false],
           ['webgpu', false],
         ],
       );
+      assert.match(reports[2]?.about ?? '', /its process ended/);
+      // What was found to work is believed.
+      const well = await opened('well', { folder });
+      await well.backend.dispose();
+      const known = await reportBackends({ ...options, settings: { tensorflow: 'well' } });
+      assert.equal(known[2]?.usable, true);
     });
 
     it('is told in one line for a name that is not known', async () => {

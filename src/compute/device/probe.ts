@@ -49,8 +49,8 @@ export const PROBE_LIMIT_MS = 3000;
 /** For a device that was asked for: a driver that compiles its first kernels takes its time. */
 export const PATIENT_LIMIT_MS = 30_000;
 
-/** What is remembered is believed this long: drivers come and go. */
-const [BELIEVED_MS, DISBELIEVED_MS] = [14 * 24 * 3600 * 1000, 24 * 3600 * 1000];
+/** What is remembered is believed this long: drivers come and go, and what is missing may just have been installed. */
+const [BELIEVED_MS, DISBELIEVED_MS] = [14 * 24 * 3600 * 1000, 3600 * 1000];
 
 /** Promised of all backends: largest error of a singular value over σ₁. */
 const LARGEST_ERROR = 2e-8;
@@ -69,7 +69,9 @@ export async function probe(kind: DeviceKind, options: ProbeOptions): Promise<Pr
   const file = rememberedIn(kind, options);
   if (file !== undefined && options.again !== true) {
     const known = await recall(file);
-    if (known !== undefined) return known;
+    // Who asks for a device by name has reason to think that it is there.
+    const isPatient = options.limitMs === PATIENT_LIMIT_MS;
+    if (known !== undefined && (known.usable || !isPatient)) return known;
   }
   const found = await look(kind, options);
   if (file !== undefined) await remember(file, found);
