@@ -47,7 +47,9 @@ export class BackendPool {
     signal: AbortSignal,
   ): Promise<UsedBackend> {
     const key = JSON.stringify([name ?? 'auto', threads ?? null, deviceSettings()]);
-    const entry = this.kept.find((candidate) => candidate.key === key && !candidate.stale) ?? this.open(key, name, threads);
+    const entry =
+      this.kept.find((candidate) => candidate.key === key && !candidate.stale) ??
+      this.open(key, name, threads);
     entry.users++;
     this.current = entry;
     this.closeUnused();
