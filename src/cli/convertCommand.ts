@@ -6,15 +6,14 @@ import type { ConversionDocument } from '../engine/conversionDocument';
 import { convert, type Conversion } from '../engine/convert';
 import { densify, keepsFactors } from '../engine/densify';
 import { renderJson } from '../engine/report/json';
-import { openNetwork } from '../network/open';
 import { readRecipe } from '../network/readRecipe';
 import { openJobBackend } from './backend';
 import type { CliCommand, Streams } from './command';
 import { DEFAULT_SHARE, DENSE, parseConvert, type ConvertArguments } from './convertArguments';
 import { renderConversion } from './convertTable';
 import { UsageError } from './flags';
-import { withInterpreter } from './interpreter';
 import { CONVERT_HELP } from './help';
+import { networkOpener, withInterpreter } from './recipeNetwork';
 
 /** `rankscope convert`. */
 export const convertCommand: CliCommand = {
@@ -68,10 +67,6 @@ async function converted(
       ? undefined
       : withInterpreter(await readRecipe(options.inputs), options.python);
   const backend = await openJobBackend(options, streams, signal);
-  const onLog = (line: string): void => {
-    streams.endProgress();
-    streams.complain(`python: ${printable(line)}`);
-  };
   const { input, to, layers, groups, omega, gain, seed, materialize, out } = options;
   try {
     return await convert({
@@ -85,10 +80,7 @@ async function converted(
       seed,
       materialize,
       out,
-      // Whoever runs a recipe from a terminal runs what it names.
-      ...(recipe !== undefined && {
-        inputs: (opening) => openNetwork(recipe, { backend, signal: opening, trusted: true, onLog }),
-      }),
+      ...(recipe !== undefined && { inputs: networkOpener(recipe, backend, streams) }),
       backend,
       signal,
       cache: options.cache ? openCache() : null,

@@ -7,13 +7,12 @@ import { trimmed } from '../engine/report/quantities';
 import { resolveMeasurement, type ResolvedMeasurement } from '../engine/utilization/measurementRequest';
 import type { UtilizationDocument } from '../engine/utilizationDocument';
 import { utilize } from '../engine/utilize';
-import { openNetwork } from '../network/open';
 import type { ResolvedRecipe } from '../network/recipe';
 import { openJobBackend } from './backend';
 import type { CliCommand, Streams } from './command';
 import { UsageError } from './flags';
 import { UTILIZE_HELP } from './help';
-import { withInterpreter } from './interpreter';
+import { networkOpener, withInterpreter } from './recipeNetwork';
 import { parseUtilize, type UtilizeArguments } from './utilizeArguments';
 import { renderUtilization } from './utilizeTable';
 
@@ -56,14 +55,10 @@ async function measured(
     streams.endProgress();
     streams.complain(line);
   };
-  const onLog = (line: string): void => {
-    say(`python: ${printable(line)}`);
-  };
   const { resume, decompose, spectra } = options;
   try {
     return await utilize({
-      // Whoever runs a recipe from a terminal runs what it names.
-      open: (opening) => openNetwork(recipe, { backend, signal: opening, trusted: true, onLog }),
+      open: networkOpener(recipe, backend, streams),
       ...{ settings, checkpoint, resume, decompose, spectra, backend, signal },
       layers: options.layers ?? layers,
       searches: searchesFolder(),

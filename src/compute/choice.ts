@@ -155,8 +155,7 @@ async function open(
     return { backend: new DeviceBackend(wasm, about), why: `${facts.adapter}: ${why}` };
   } catch (error) {
     if (!(error instanceof DeviceLost)) throw error;
-    for (const limitMs of [PROBE_LIMIT_MS, PATIENT_LIMIT_MS])
-      await forget(kind, probing(wasm, limitMs, options));
+    await forget(kind, probing(wasm, PROBE_LIMIT_MS, options));
     return { reason: error.message };
   }
 }

@@ -1,5 +1,5 @@
 import { abortReason, type ChosenBackend, type ComputeBackend } from '../compute';
-import { deviceSettings, openBackend, reportBackends } from './backends';
+import { deviceSettings, openBackend } from './backends';
 import type { BackendFacts } from './protocol';
 
 interface Kept {
@@ -31,11 +31,6 @@ export class BackendPool {
 
   /** @param onNotice in one line: a backend that was asked for cannot be used, or stopped working */
   constructor(private readonly onNotice: (notice: string) => void) {}
-
-  /** What is known of every backend here. */
-  async list(signal: AbortSignal, again: boolean) {
-    return reportBackends(signal, again);
-  }
 
   /**
    * @throws {Error} with a one-line message for a name that is not known

@@ -54,8 +54,7 @@ export interface EngineRequests extends ConversionRequests, TensorflowRequests, 
   readonly checkpoints: { readonly params: { readonly folder: string }; readonly result: readonly string[] };
   readonly clearCache: { readonly params: Record<string, never>; readonly result: null };
   readonly backends: {
-    /** Look anew instead of believing what is remembered. */
-    readonly params: { readonly again?: boolean };
+    readonly params: Record<string, never>;
     readonly result: readonly { readonly name: string; readonly usable: boolean; readonly about: string }[];
   };
 }

@@ -2,7 +2,7 @@ import { CheckpointError, printable } from '../checkpoint/errors';
 import { listCheckpointFiles, nothingFound } from '../checkpoint/open';
 import { audit } from './audit';
 import { backendFacts, BackendPool } from './backendPool';
-import { useDeviceSettings } from './backends';
+import { reportBackends, useDeviceSettings } from './backends';
 import { clearCache, openCache } from './cache';
 import type { EngineEnd } from './connection';
 import { ConversionService } from './conversionService';
@@ -38,7 +38,7 @@ export class EngineService {
       await clearCache();
       return null;
     });
-    host.serve('backends', ({ again }, signal) => this.backends.list(signal, again === true));
+    host.serve('backends', (_, signal) => reportBackends(signal, false));
     host.on('devices', (settings) => {
       useDeviceSettings(settings);
       this.backends.chooseAnew();

@@ -50,7 +50,9 @@ function measure(
   });
 }
 
-const numbers = ({ name, shape, rank, kS, kT, utilizedRank }: LayerReference) => ({
+type Numbers = 'name' | 'shape' | 'rank' | 'kS' | 'kT' | 'utilizedRank';
+
+const numbers = ({ name, shape, rank, kS, kT, utilizedRank }: Pick<LayerReference, Numbers>) => ({
   name,
   shape,
   rank,
@@ -60,17 +62,7 @@ const numbers = ({ name, shape, rank, kS, kT, utilizedRank }: LayerReference) =>
 });
 
 function assertSameLayers(document: UtilizationDocument, layers: readonly LayerReference[]): void {
-  assert.deepEqual(
-    document.layers.map(({ name, shape, rank, kS, kT, utilizedRank }) => ({
-      name,
-      shape,
-      rank,
-      kS,
-      kT,
-      utilizedRank,
-    })),
-    layers.map(numbers),
-  );
+  assert.deepEqual(document.layers.map(numbers), layers.map(numbers));
   for (const [i, { energyS, energyT, error }] of layers.entries()) {
     const found = document.layers[i];
     assert.ok(found !== undefined);

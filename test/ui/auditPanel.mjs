@@ -1,4 +1,5 @@
 import { eventually } from './harness.mjs';
+import { rowsInSight } from './layerGrid.mjs';
 
 /** The audit panel on show, by the roles and labels that people and screen readers have. */
 export class AuditPanel {
@@ -41,22 +42,8 @@ export class AuditPanel {
 
   /** Rows in sight, from the top, each a record of column to text. */
   async rows() {
-    const rows = await this.layers.getByRole('row').evaluateAll((elements) =>
-      elements
-        .filter((row) => row.querySelector('[role=gridcell]') !== null)
-        .map((row) => ({
-          index: Number(row.getAttribute('aria-rowindex')),
-          selected: row.getAttribute('aria-selected') === 'true',
-          cells: Object.fromEntries(
-            [...row.querySelectorAll('[role=gridcell]')].map((cell) => [
-              cell.dataset.column,
-              // A name may be shown without the keys that all share, or cut; its tooltip is whole.
-              cell.querySelector('.name')?.title ?? cell.textContent,
-            ]),
-          ),
-        })),
-    );
-    return rows.sort((a, b) => a.index - b.index).map(({ cells, selected }) => ({ ...cells, selected }));
+    const rows = await rowsInSight(this.layers);
+    return rows.map(({ cells, selected }) => ({ ...cells, selected }));
   }
 
   row(name) {

@@ -1,4 +1,5 @@
 import { eventually } from './harness.mjs';
+import { rowsInSight } from './layerGrid.mjs';
 
 /** The conversion panel on show, by the roles and labels that people and screen readers have. */
 export class ConversionPanel {
@@ -43,22 +44,8 @@ export class ConversionPanel {
 
   /** Rows in sight, from the top, each a record of column to text. */
   async rows() {
-    const rows = await this.layers
-      .getByRole('row')
-      .evaluateAll((elements) =>
-        elements
-          .filter((row) => row.querySelector('[role=gridcell]') !== null)
-          .map((row) => [
-            Number(row.getAttribute('aria-rowindex')),
-            Object.fromEntries(
-              [...row.querySelectorAll('[role=gridcell]')].map((cell) => [
-                cell.dataset.column,
-                cell.querySelector('.name')?.title ?? cell.textContent,
-              ]),
-            ),
-          ]),
-      );
-    return rows.sort(([a], [b]) => a - b).map(([, cells]) => cells);
+    const rows = await rowsInSight(this.layers);
+    return rows.map(({ cells }) => cells);
   }
 
   row(name) {

@@ -16,6 +16,7 @@ import type { DeviceFacts, DeviceSpectrum } from './device';
 import { deviceSineFit } from './deviceFit';
 import { DeviceLost, type DeviceProcess } from './process';
 import { secondsOf, spectrumWork, type Speed } from './speed';
+import { Turnstile } from './turnstile';
 
 /** Smaller sides up to this stay with the processor: it takes them without squaring, in microseconds. */
 const SMALLEST_SIDE = 33;
@@ -52,7 +53,7 @@ export class DeviceBackend implements ComputeBackend {
   readonly concurrency: number;
   #isGone = false;
   #hasRefused = false;
-  readonly #turns = new Turns(MAX_READ);
+  readonly #gate = new Turnstile(MAX_READ);
 
   constructor(
     private readonly wasm: WasmBackend,
@@ -77,11 +78,14 @@ export class DeviceBackend implements ComputeBackend {
     const onProcessor = (): Promise<SpectrumResult> => this.wasm.singularValues(request, signal, onFraction);
     if (!this.isFor(request)) return onProcessor();
     const work = request.matrices.reduce((sum, view) => sum + spectrumWork(view), 0);
-    const found = await this.tried(request.tensor.name, signal, () =>
-      this.#turns.take(() =>
-        this.options.process.run('spectra', request, { signal, limitMs: this.limitMs(work) }),
-      ),
-    );
+    const found = await this.tried(request.tensor.name, signal, async () => {
+      const leave = await this.#gate.enter();
+      try {
+        return await this.options.process.run('spectra', request, { signal, limitMs: this.limitMs(work) });
+      } finally {
+        leave();
+      }
+    });
     this.tellRefusal(request.tensor.name, found?.at(-1));
     if (found?.length !== request.matrices.length) return onProcessor();
     const singularValues: Float64Array[] = [];
@@ -209,23 +213,4 @@ function stepWork({ matrix: { rows, columns }, transposed, inputGram }: FitTarge
 /** Large tensors let more workers hold their Gram matrices at once. */
 function tensorBytes({ shape, dtype }: Tensor): number {
   return elementCount(shape) * bytesPerElement(dtype);
-}
-
-/** Lets a few pieces of work run at once, the others wait. */
-class Turns {
-  private readonly waiting: (() => void)[] = [];
-
-  constructor(private free: number) {}
-
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    if (this.free > 0) this.free--;
-    else await new Promise<void>((resolve) => this.waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      if (next === undefined) this.free++;
-      else next();
-    }
-  }
 }

@@ -19,8 +19,6 @@ export type Probed =
       readonly speed: Speed;
       /** Of one thread of the processor, measured beside it. */
       readonly processorSpeed: Speed;
-      /** Largest difference of a singular value from the processor's, over σ₁. */
-      readonly difference: number;
     }
   | { readonly usable: false; readonly reason: string };
 
@@ -113,7 +111,6 @@ async function look(
       takesFloat64,
       speed: lineThrough(points),
       processorSpeed: lineThrough(processorPoints),
-      difference,
     };
   } catch (error) {
     signal.throwIfAborted();
@@ -188,12 +185,9 @@ function largestDifference(values: Float64Array, reference: Float64Array): numbe
   );
 }
 
-function rememberedIn(
-  kind: DeviceKind,
-  { folder, settings, version, limitMs }: ProbeOptions,
-): string | undefined {
+function rememberedIn(kind: DeviceKind, { folder, settings, version }: ProbeOptions): string | undefined {
   if (folder === undefined) return undefined;
-  const about = [kind, version, limitMs, process.platform, process.arch, process.versions.modules, settings];
+  const about = [kind, version, process.platform, process.arch, process.versions.modules, settings];
   const name = createHash('sha256').update(JSON.stringify(about)).digest('hex').slice(0, 16);
   return path.join(folder, `${kind}-${name}.json`);
 }

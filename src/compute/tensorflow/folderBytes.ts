@@ -13,7 +13,8 @@ export function folderBytes(folder: string): number {
   return bytes;
 }
 
-function namesIn(folder: string): string[] {
+/** Names in a folder; none where there is no folder. */
+export function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type * as TensorflowJs from '@tensorflow/tfjs-core';
+import { firstLine } from '../device/firstLine';
 import type { TensorflowBinding } from './binding';
 import { packageOf, type InstalledTensorflow } from './locate';
 
@@ -64,9 +65,4 @@ function bindingOf(backend: unknown): TensorflowBinding | undefined {
 
 function reinstall({ variant }: InstalledTensorflow): string {
   return `install ${packageOf(variant)} anew`;
-}
-
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.trim().split('\n')[0]?.trim() ?? '';
 }

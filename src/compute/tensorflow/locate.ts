@@ -1,7 +1,8 @@
 /** Where TensorFlow is installed: only in folders that were named, never wherever Node would find something. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { DeviceSettings } from '../device/device';
+import { namesIn } from './folderBytes';
 
 /** With CUDA, or for the processor alone. */
 export type TensorflowVariant = 'gpu' | 'cpu';
@@ -100,14 +101,6 @@ const LIBRARY = /^(libtensorflow\.so|libtensorflow(\.\d+)*\.dylib|tensorflow\.dl
 function incomplete({ folder, variant }: Found, lacks: string): string {
   const name = packageOf(variant);
   return `${folder} is installed without ${lacks}: its install script did not run, or could not download; run "npm rebuild ${name} --ignore-scripts=false" where it is installed`;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
 
 /** The project's own folder, when this runs from a checkout: dist/device.js, or a test in dist/test/unit. */

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { DeviceSettings } from '../device/device';
+import { firstLine } from '../device/firstLine';
 import { pollGently } from './polling';
 
 /** What Dawn's addon exports. */
@@ -40,10 +41,6 @@ function packagedAddons(folders: readonly string[]): string[] {
     }
   }
   return found;
-}
-
-function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
 }
 
 /**

@@ -1,5 +1,6 @@
 /** A graphics card through WebGPU: Dawn's exact integers for Gram matrices, TensorFlow.js for everything in float32. */
 import type { Device, DeviceFacts, OpenDevice } from '../device/device';
+import { firstLine } from '../device/firstLine';
 import { tfDescent } from '../device/tfDescent';
 import { adapterName, graphicsInterface, isSoftwareAdapter, openAdapter } from './dawn';
 import { GpuWork } from './gpuWork';
@@ -32,8 +33,7 @@ export async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   try {
     return await adapter.requestDevice({ requiredLimits });
   } catch (error) {
-    const why = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);
-    throw new Error(`WebGPU cannot open ${adapterName(adapter.info)}: ${why}`, { cause: error });
+    throw new Error(`WebGPU cannot open ${adapterName(adapter.info)}: ${firstLine(error)}`, { cause: error });
   }
 }
 

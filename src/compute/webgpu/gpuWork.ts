@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
+import { firstLine } from '../device/firstLine';
 import { pollSoon } from './polling';
 
 /** The adapter has no memory left for buffers of this size. */
@@ -12,10 +13,6 @@ const IN_FLIGHT = 3;
 /** How long after a failure the news of a lost device may take. */
 const LOSS_MS = 20;
 
-function oneLine(text: string): string {
-  return (text.trim().split('\n', 1)[0] ?? '').trim();
-}
-
 /**
  * A GPU device whose every wait ends: with the result, with the caller's abort, or with the loss of the device. WebGPU
  * itself reports errors on the side (`uncapturederror`, `lost`) and may leave promises open.
@@ -26,11 +23,11 @@ export class GpuWork {
 
   constructor(readonly device: GPUDevice) {
     void device.lost.then(({ reason, message }) => {
-      const why = reason === 'destroyed' ? 'it was closed' : oneLine(message);
+      const why = reason === 'destroyed' ? 'it was closed' : firstLine(message);
       this.fail(new Error(`the WebGPU device is lost: ${why}`));
     });
     device.addEventListener('uncapturederror', ({ error }) => {
-      this.fail(new Error(`WebGPU failed: ${oneLine(error.message)}`));
+      this.fail(new Error(`WebGPU failed: ${firstLine(error.message)}`));
     });
   }
 
@@ -91,10 +88,10 @@ export class GpuWork {
     const errors = Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
     try {
       const [memory, validation] = await this.wait(errors, signal);
-      if (validation !== null) throw new Error(`WebGPU failed: ${oneLine(validation.message)}`);
+      if (validation !== null) throw new Error(`WebGPU failed: ${firstLine(validation.message)}`);
       if (memory === null && buffer !== undefined) return buffer;
       const said = memory?.message ?? (thrown instanceof Error ? thrown.message : '');
-      throw new OutOfMemory(`no memory for a buffer of ${size} bytes: ${oneLine(said)}`);
+      throw new OutOfMemory(`no memory for a buffer of ${size} bytes: ${firstLine(said)}`);
     } catch (error) {
       buffer?.destroy();
       throw error;
@@ -129,27 +126,5 @@ export class GpuWork {
     } finally {
       staging.destroy();
     }
-  }
-}
-
-/** Lets so many in at a time, in the order they came. */
-export class Turnstile {
-  private readonly queue: (() => void)[] = [];
-  private inside = 0;
-
-  constructor(private readonly most: number) {}
-
-  /** Resolves with the way out. */
-  async enter(): Promise<() => void> {
-    if (this.inside < this.most) this.inside++;
-    else
-      await new Promise<void>((resolve) => {
-        this.queue.push(resolve);
-      });
-    return () => {
-      const next = this.queue.shift();
-      if (next === undefined) this.inside--;
-      else next();
-    };
   }
 }

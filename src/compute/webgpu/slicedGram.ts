@@ -1,5 +1,6 @@
 import type { DeviceMatrix, DeviceSpectrum } from '../device/device';
-import { OutOfMemory, Turnstile, type GpuWork } from './gpuWork';
+import { Turnstile } from '../device/turnstile';
+import { OutOfMemory, type GpuWork } from './gpuWork';
 import { GramKernels } from './kernels';
 import { LINES_PER_GROUP, WORDS_PER_THREAD } from './shaders';
 import {
