@@ -132,6 +132,23 @@ async function buildDevice() {
   return metafile;
 }
 
+/** What makes one run of training, in a process of its own that outlives whoever started it. */
+async function buildTrainer() {
+  copyFileSync(path.join(root, 'media/rankscope_log.py'), path.join(root, 'dist/rankscope_log.py'));
+  const { metafile } = await esbuild.build({
+    ...NODE_OPTIONS,
+    entryPoints: { trainer: 'src/training/runner/main.ts' },
+    outdir: 'dist',
+    mainFields: ['module', 'main'],
+    external: ['webgpu', '@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu', 'node-fetch'],
+    minify: production,
+    sourcemap: production ? false : 'linked',
+    metafile: true,
+  });
+  say('dist/trainer.js\ndist/rankscope_log.py');
+  return metafile;
+}
+
 /** The panel's page: one script, one style sheet, nothing fetched. */
 async function buildWebview() {
   const { metafile } = await esbuild.build({
@@ -182,7 +199,7 @@ mkdirSync(path.join(root, 'dist'), { recursive: true });
 if (production) rmSync(path.join(root, 'dist/test'), { recursive: true, force: true });
 copyOnnxRuntime();
 const [metafiles] = await Promise.all([
-  Promise.all([buildNode(), buildTensorFlow(), buildDevice(), buildWebview()]),
+  Promise.all([buildNode(), buildTensorFlow(), buildDevice(), buildTrainer(), buildWebview()]),
   buildKernels(),
   ...(flags.has('--tests') ? [buildTests()] : []),
 ]);

@@ -7,6 +7,8 @@ import type { FromUtilization, ToUtilization } from './measurement/protocol';
 import { Panel } from './panel';
 import type { FromPanel, PageKind, ToPanel } from './protocol';
 import { registerControls } from './toolkit';
+import { TrainingPage } from './training/page';
+import type { FromTraining, ToTraining } from './training/protocol';
 
 /** One script for all kinds of page: what they share (controls, charts) is most of it. */
 const PAGES: Readonly<Record<PageKind, () => void>> = {
@@ -29,7 +31,13 @@ const PAGES: Readonly<Record<PageKind, () => void>> = {
     registerControls();
     new MeasurementPage(connection).mount(document.body);
   },
+  training: () => {
+    const connection = new Connection<FromTraining, ToTraining>();
+    connection.send({ type: 'ready' });
+    registerControls();
+    new TrainingPage(connection).mount(document.body);
+  },
 };
 
 const { page } = document.body.dataset;
-PAGES[page === 'conversion' || page === 'utilization' ? page : 'audit']();
+PAGES[page === 'conversion' || page === 'utilization' || page === 'training' ? page : 'audit']();

@@ -6,7 +6,7 @@ import type { AuditDocument, CheckpointFacts, LayerAudit } from '../src/engine/d
 import type { Progress } from '../src/engine/progress';
 
 /** What a page is: `document.body.dataset.page`. */
-export type PageKind = 'audit' | 'conversion' | 'utilization';
+export type PageKind = 'audit' | 'conversion' | 'utilization' | 'training';
 
 /** A layer with its spectrum as a typed array: VS Code hands its bytes on, where an array of numbers becomes text twice. */
 export interface PanelLayerAudit extends Omit<LayerAudit, 'singularValues'> {

@@ -2,7 +2,7 @@ import { realpathSync, statSync } from 'node:fs';
 import { CheckpointError, printable } from '../checkpoint/errors';
 import { listCheckpointFiles, nothingFound } from '../checkpoint/open';
 import { audit } from '../engine/audit';
-import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
+import { cannotWrite, writeFileAtomically } from '../checkpoint/write/atomicFile';
 import { openCache } from '../engine/cache';
 import type { AuditDocument } from '../engine/document';
 import { renderCsvHeader, renderCsvRows } from '../engine/report/csv';

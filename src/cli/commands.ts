@@ -8,6 +8,7 @@ import type { CliCommand, Run } from './command';
 import { convertCommand } from './convertCommand';
 import { figuresCommand } from './figuresCommand';
 import { UsageError } from './flags';
+import { trainCommand } from './trainCommand';
 import { utilizeCommand } from './utilizeCommand';
 
 /** In the order in which the help lists them. */
@@ -15,6 +16,7 @@ export const COMMANDS: readonly CliCommand[] = [
   auditCommand,
   utilizeCommand,
   convertCommand,
+  trainCommand,
   figuresCommand,
   backendsCommand,
   cacheCommand,

@@ -1,6 +1,6 @@
 import { realpathSync, statSync } from 'node:fs';
 import { printable } from '../checkpoint/errors';
-import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
+import { cannotWrite, writeFileAtomically } from '../checkpoint/write/atomicFile';
 import { openCache } from '../engine/cache';
 import type { ConversionDocument } from '../engine/conversionDocument';
 import { convert, type Conversion } from '../engine/convert';

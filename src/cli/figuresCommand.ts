@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { printable } from '../checkpoint/errors';
-import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
+import { cannotWrite, writeFileAtomically } from '../checkpoint/write/atomicFile';
 import { figures } from '../engine/figures';
 import { renderCsv } from '../engine/figures/csv';
 import { renderSvg } from '../engine/figures/panels';

@@ -192,3 +192,40 @@ be faster at stay with the processor, and so does whatever it fails at.
 
 RANKSCOPE_BACKEND names the backend for commands that are not given --backend.
 `;
+
+export const TRAIN_HELP = `rankscope train <recipe|run>
+
+Trains the network of a recipe (*.rankscope.json with a "training" section):
+dense, low-rank, sine-low-rank, LoRA or sine-LoRA; or runs the recipe's own
+script. Each run is a folder in <recipe>.runs: it goes on when this command,
+the editor or the window ends, and can be stopped and resumed.
+
+Runs
+  --compare            dense, low-rank and sine, at the recipe's rank
+  --sweep <axis=a,b>   values to try, one run for each combination: form, rank,
+                       omega, gain, seed, learningRate; may be repeated
+  --launcher <here|slurm>
+                       in place of the recipe's own
+  --jobs <n>           runs at once on this machine (default: its cores)
+  --detach             start them, and do not wait
+  --list               the runs there are
+  --follow             those that are running, until they are over
+  --stop               ask them to keep a checkpoint and stop
+  --resume             go on with those that stopped, failed or were lost
+
+Output
+  --json <file>        write the document to a file; - for stdout
+  --figure <file.svg>  draw the metric of all runs over their steps
+
+Work
+  --backend <name>     tensorflow, webgpu or wasm (default: the first of them
+                       that there is)
+  --python <program>   interpreter for scripts
+
+Ctrl-C asks the runs to keep a checkpoint and stop.
+
+Examples
+  rankscope train occupancy.rankscope.json --compare
+  rankscope train vit.rankscope.json --sweep form=low-rank,sine --sweep rank=1,5
+  rankscope train vit.rankscope.json --resume
+`;

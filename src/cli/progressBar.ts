@@ -20,7 +20,7 @@ export function renderProgress(progress: Progress, display: Display): string {
   const width = (display.width ?? 80) - FREE_COLUMNS;
   const share = `${String(Math.floor(progress.fraction * 100)).padStart(3)} %`;
   const left = progress.secondsLeft === undefined ? '' : `  ${clock(progress.secondsLeft)} left`;
-  const counted = `  ${progress.done}/${progress.total} layers`;
+  const counted = `  ${progress.done}/${progress.total} ${progress.unit ?? 'layers'}`;
   const cells = Math.max(4, Math.min(BAR_CELLS, width - textWidth(share + left + counted) - 3));
   const edge = display.unicode ? '▕' : '|';
   const shown = `${display.unicode ? '▏' : '|'}${bar(progress.fraction, cells, display)}${edge}${share}${counted}${left}`;

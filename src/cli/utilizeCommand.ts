@@ -1,6 +1,6 @@
 import { realpathSync, statSync } from 'node:fs';
 import { printable } from '../checkpoint/errors';
-import { cannotWrite, writeFileAtomically } from '../engine/atomicFile';
+import { cannotWrite, writeFileAtomically } from '../checkpoint/write/atomicFile';
 import { searchesFolder } from '../engine/cache';
 import { renderJson } from '../engine/report/json';
 import { trimmed } from '../engine/report/quantities';

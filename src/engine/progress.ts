@@ -3,6 +3,8 @@ export interface Progress {
   /** Items (layers) finished, and how many there are. */
   readonly done: number;
   readonly total: number;
+  /** What is counted; absent: layers. */
+  readonly unit?: string;
   /** 0 … 1, by estimated work. */
   readonly fraction: number;
   /** Absent until enough is done to tell. */

@@ -7,6 +7,7 @@ import type { ConversionNotifications, ConversionRequests } from './conversionPr
 import type { AuditDocument, CheckpointFacts, LayerAudit } from './document';
 import type { Progress } from './progress';
 import type { TensorflowNotifications, TensorflowRequests } from './tensorflowProtocol';
+import type { TrainingNotifications, TrainingRequests } from './trainingProtocol';
 import type { UtilizationNotifications, UtilizationRequests } from './utilizationProtocol';
 
 /** Chosen by the caller; notifications of a running job carry the number of the job they belong to. */
@@ -42,7 +43,8 @@ export interface BackendFacts {
 }
 
 /** Requests, host → engine. A failed job is an error response whose message is one line. */
-export interface EngineRequests extends ConversionRequests, TensorflowRequests, UtilizationRequests {
+export interface EngineRequests
+  extends ConversionRequests, TensorflowRequests, TrainingRequests, UtilizationRequests {
   /**
    * Every layer comes with its singular values in a `layer` notification before the answer. The document leaves them
    * out: of a large model they are many megabytes, which the host would have to parse in one go.
@@ -69,7 +71,7 @@ export interface HostNotifications {
 
 /** Notifications, engine → host. Layers come as they finish, with their singular values. */
 export interface EngineNotifications
-  extends ConversionNotifications, UtilizationNotifications, TensorflowNotifications {
+  extends ConversionNotifications, UtilizationNotifications, TensorflowNotifications, TrainingNotifications {
   readonly opened: {
     readonly job: JobId;
     readonly checkpoint: CheckpointFacts;

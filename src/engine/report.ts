@@ -1,4 +1,4 @@
-import { writeFileAtomically } from './atomicFile';
+import { writeFileAtomically } from '../checkpoint/write/atomicFile';
 import type { AuditDocument } from './document';
 import type { ReportFormat } from './protocol';
 import { renderCsvHeader, renderCsvRows } from './report/csv';

@@ -11,6 +11,7 @@ import { throttled } from './progress';
 import type { AuditParams, JobId, ReportParams } from './protocol';
 import { writeReport } from './report';
 import { TensorflowService } from './tensorflowService';
+import { TrainingService } from './trainingService';
 import { UtilizationService } from './utilizationService';
 
 /**
@@ -27,6 +28,7 @@ export class EngineService {
   constructor(private readonly host: EngineEnd) {
     new ConversionService(host, this.backends, this.log.bind(this));
     new TensorflowService(host, this.log.bind(this));
+    new TrainingService(host, this.log.bind(this));
     new UtilizationService(host, this.backends, this.log.bind(this));
     host.serve('audit', async (params, signal) => withoutSpectra(await this.audit(params, signal)));
     host.serve('report', async (params, signal) => {

@@ -28,6 +28,10 @@ const JOB_EVENTS = [
   'utilizationProbe',
   'utilizationLayer',
   'installStage',
+  'run',
+  'runGone',
+  'runEvents',
+  'runLog',
 ] as const satisfies readonly (keyof EngineNotifications)[];
 
 type JobHandlers = {

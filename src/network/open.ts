@@ -1,6 +1,7 @@
 /** The network of a recipe, whoever runs it. */
 import { CheckpointError } from '../checkpoint/errors';
 import type { ComputeBackend } from '../compute/backend';
+import { openBuiltinNetwork } from './builtin/measure';
 import { openMlpNetwork } from './builtin/mlp';
 import type { NetworkData, NetworkInput } from './data/dataset';
 import { disposeNetworkData, openNetworkData } from './data/openDataset';
@@ -46,6 +47,8 @@ export async function openNetwork(
     }
     case 'python':
       return openPython(network, recipe.path, options);
+    default:
+      return openBuiltinNetwork({ network, data: dataOf(recipe), backend, signal });
   }
 }
 

@@ -1,7 +1,8 @@
 /**
- * `rankscope/recipe@1` (`*.rankscope.json`): which network is measured, on which data. Paths are relative to the recipe's
- * folder. Its JSON Schema is in `media/schema/recipe.schema.json`; change both together, and `readRecipe.ts`.
+ * `rankscope/recipe@1` (`*.rankscope.json`): which network is measured or trained, on which data. Paths are relative to
+ * the recipe's folder. Its JSON Schema is in `media/schema/recipe.schema.json`; change both together, and `readRecipe.ts`.
  */
+import type { BuiltinNetworkRecipe } from './builtin/recipe';
 
 export interface Recipe {
   readonly schema: 'rankscope/recipe@1';
@@ -55,7 +56,9 @@ export type NetworkRecipe =
       readonly checkpoint?: string;
       /** Interpreter; default: the one chosen in the editor, or `python3`. */
       readonly python?: string;
-    };
+    }
+  /** Built here, with weights from a checkpoint. */
+  | BuiltinNetworkRecipe;
 
 export type DataFormat = 'npz' | 'npy' | 'idx' | 'cifar' | 'images';
 

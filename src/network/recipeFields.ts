@@ -21,7 +21,7 @@ export class RecipeFields {
   constructor(
     value: unknown,
     readonly place: string,
-    private readonly file: string,
+    readonly file: string,
   ) {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw this.error(place, `must be an object { … }, not ${kindOf(value)}`);
@@ -45,6 +45,41 @@ export class RecipeFields {
 
   requiredObject(name: string, what: string): RecipeFields {
     return this.object(name) ?? this.missing(name, what);
+  }
+
+  /** A list of objects. */
+  objects(name: string, longest: number): readonly RecipeFields[] | undefined {
+    const value = this.raw(name);
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value) || value.length > longest)
+      throw this.fieldError(name, `must be a list of at most ${longest} objects`, value);
+    return value.map((item, i) => new RecipeFields(item, `${this.nameOf(name)}[${i}]`, this.file));
+  }
+
+  /** A list of texts. */
+  texts(name: string, longest: number): readonly string[] | undefined {
+    const value = this.raw(name);
+    if (value === undefined) return undefined;
+    const items: readonly unknown[] = Array.isArray(value) ? value : [undefined];
+    const isText = (item: unknown): item is string => typeof item === 'string' && !item.includes('\0');
+    if (items.length > longest || !items.every(isText))
+      throw this.fieldError(name, `must be a list of at most ${longest} texts in quotes`, value);
+    return items;
+  }
+
+  flag(name: string): boolean | undefined {
+    const value = this.raw(name);
+    if (value === undefined || typeof value === 'boolean') return value;
+    throw this.fieldError(name, 'must be true or false', value);
+  }
+
+  /** @throws unless it is a regular expression */
+  requirePattern(name: string, source: string): void {
+    try {
+      new RegExp(source);
+    } catch {
+      throw this.fieldError(name, 'must be a regular expression', source);
+    }
   }
 
   text(name: string): string | undefined {
@@ -163,4 +198,10 @@ const MAX_SHOWN = 60;
 function shown(value: unknown): string {
   const text = JSON.stringify(value);
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
+
+/** `{ [name]: value }`, or nothing when there is no value. */
+export function optional<K extends string, V>(name: K, value: V | undefined): Partial<Record<K, V>> {
+  // One field, whose name and type are those asked for.
+  return value === undefined ? {} : ({ [name]: value } as Record<K, V>);
 }

@@ -62,6 +62,10 @@ export abstract class PlotView<Type extends ChartType, Data = DefaultDataPoint<T
   /** The same in words, read out; says so where there is nothing. */
   protected abstract spoken(index: number): string;
   protected abstract toggleTable(): void;
+  /** The place nearest to a value of the x axis; as it stands here, of places one apart. */
+  protected placeNear(value: number): number {
+    return Math.round(value - this.coordinate(0));
+  }
   /** A click, Enter or space at a place. */
   protected choose(_index: number, _event: MouseEvent | KeyboardEvent): void {
     // Most plots have nothing to choose.
@@ -80,7 +84,7 @@ export abstract class PlotView<Type extends ChartType, Data = DefaultDataPoint<T
     if (area === undefined || value === undefined || x < area.left - EDGE || x > area.right + EDGE)
       return undefined;
     const last = this.count() - 1;
-    return last < 0 ? undefined : Math.max(0, Math.min(last, Math.round(value - this.coordinate(0))));
+    return last < 0 ? undefined : Math.max(0, Math.min(last, this.placeNear(value)));
   }
 
   private point(index: number, clientX: number, clientY: number): void {

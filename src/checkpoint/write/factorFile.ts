@@ -34,7 +34,7 @@ export async function writeFactorFile(
   signal: AbortSignal,
 ): Promise<string[]> {
   const { tensors, kept, ties, notes } = contentsOf(checkpoint, layers);
-  const metadata = metadataOf(kept, ties, source);
+  const metadata = factorMetadata(kept, ties, source);
   const toWrite = tensors.map((tensor): TensorToWrite => {
     const { name, dtype, shape } = tensor;
     const data = (): Promise<Uint8Array> => {
@@ -128,7 +128,8 @@ function notesOf(checkpoint: Checkpoint, unheld: readonly Tensor[]): string[] {
 }
 
 /** Metadata values are texts: the machine's part is JSON, ω and g of every layer stand beside it for people. */
-function metadataOf(
+/** What a file of factors says of them. @param ties names of weights that are the same as another, and its name */
+export function factorMetadata(
   layers: readonly FactoredLayer[],
   ties: ReadonlyMap<string, string>,
   source: FactorSource,

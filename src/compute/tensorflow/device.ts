@@ -33,7 +33,7 @@ export const openTensorflow: OpenDevice = (settings: DeviceSettings) =>
     resolve(new TensorflowDevice(loaded, factsOf(loaded.binding, located)));
   });
 
-function factsOf(binding: TensorflowBinding, { variant }: InstalledTensorflow): DeviceFacts {
+export function factsOf(binding: TensorflowBinding, { variant }: InstalledTensorflow): DeviceFacts {
   const library = `TensorFlow ${binding.TF_Version}`;
   const onGpu = binding.isUsingGpuDevice();
   const adapter = onGpu ? (gpuName() ?? 'GPU') : 'CPU';

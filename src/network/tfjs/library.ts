@@ -3,7 +3,10 @@
  * that nothing else starts slower for it; everywhere else these names are types only.
  */
 import '@tensorflow/tfjs-backend-wasm';
+import * as core from '@tensorflow/tfjs-core';
 
+/** All of it, for networks that are built here. */
+export { core };
 export { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 export {
   enableProdMode,

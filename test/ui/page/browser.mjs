@@ -36,13 +36,17 @@ export function tell(page, ...messages) {
   return page.evaluate((all) => {
     for (const message of all) {
       // Between test and page numbers travel as text; between host and page spectra are typed arrays.
-      for (const { layer } of message.type === 'layers' ? message.layers : []) {
+      for (const { layer } of Array.isArray(message.layers) ? message.layers : []) {
         if (layer.singularValues !== undefined) layer.singularValues = new Float64Array(layer.singularValues);
         for (const [name, values] of Object.entries(layer.spectra ?? {}))
           layer.spectra[name] = new Float64Array(values);
         for (const name of ['inputEnergies', 'outputEnergies'])
           if (layer[name] !== undefined) layer[name] = new Float64Array(layer[name]);
       }
+      for (const curve of message.type === 'curves' ? message.curves : [])
+        curve.values = new Float64Array(curve.values);
+      for (const name of message.type === 'layers' ? ['utilized', 'ranks'] : [])
+        if (message.layers[name] !== undefined) message.layers[name] = new Float32Array(message.layers[name]);
       window.postMessage(message, '*');
     }
   }, messages);

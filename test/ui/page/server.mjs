@@ -67,7 +67,7 @@ async function answer(request, response) {
     response.setHeader('content-type', 'text/html');
     const wanted = url.searchParams;
     const asked = wanted.get('page');
-    const kind = ['conversion', 'utilization'].includes(asked) ? asked : 'audit';
+    const kind = ['conversion', 'utilization', 'training'].includes(asked) ? asked : 'audit';
     response.end(page(url.origin, wanted.get('theme') ?? 'vscode-dark', kind));
     return;
   }

@@ -54,10 +54,31 @@ export function looksLikePng(bytes: Uint8Array): boolean {
 
 /** @throws through `fail` for anything that is no PNG, or more than its header says */
 export function decodePng(bytes: Uint8Array, fail: Fail): Picture {
-  const { header, palette, data } = readChunks(bytes, fail);
+  const chunks = readChunks(bytes, fail);
+  const { samples, colourType } = chunks.header;
+  const channels = colourType === PALETTE || samples >= 3 ? 3 : 1;
+  return { ...decodeChannels(chunks, channels, fail), channels };
+}
+
+/** The same with its opacity as the last channel; undefined when the file has none (that of a palette is not read). */
+export function decodePngWithAlpha(
+  bytes: Uint8Array,
+  fail: Fail,
+): (Omit<Picture, 'channels'> & { readonly channels: 2 | 4 }) | undefined {
+  const chunks = readChunks(bytes, fail);
+  const { samples } = chunks.header;
+  if (samples !== 2 && samples !== 4) return undefined;
+  return { ...decodeChannels(chunks, samples, fail), channels: samples };
+}
+
+/** The first channels of each pixel. */
+function decodeChannels(
+  { header, palette, data }: Chunks,
+  channels: number,
+  fail: Fail,
+): Omit<Picture, 'channels'> {
   const lines = inflateLines(data, header, fail);
   const { width, height, colourType, samples, depth } = header;
-  const channels = colourType === PALETTE || samples >= 3 ? 3 : 1;
   const values = new (depth === 16 ? Float32Array : Uint8Array)(width * height * channels);
   let at = 0;
   for (const pass of header.passes) {
@@ -80,7 +101,7 @@ export function decodePng(bytes: Uint8Array, fail: Fail): Picture {
       }
     }
   }
-  return { width, height, channels, values };
+  return { width, height, values };
 }
 
 function sampleOf(line: Uint8Array, index: number, depth: number): number {
@@ -102,10 +123,13 @@ function paletteColour(palette: Uint8Array, index: number, channel: number, fail
   return colour;
 }
 
-function readChunks(
-  bytes: Uint8Array,
-  fail: Fail,
-): { readonly header: Header; readonly palette: Uint8Array; readonly data: Uint8Array } {
+interface Chunks {
+  readonly header: Header;
+  readonly palette: Uint8Array;
+  readonly data: Uint8Array;
+}
+
+function readChunks(bytes: Uint8Array, fail: Fail): Chunks {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const data: Uint8Array[] = [];
   let header: Header | undefined;
