@@ -7,10 +7,11 @@ const LAYERS = {
   spectrum: [],
   compute: ['checkpoint'],
   lowrank: ['spectrum', 'checkpoint', 'compute'],
-  network: ['spectrum', 'checkpoint', 'compute'],
+  network: ['lowrank', 'spectrum', 'checkpoint', 'compute'],
   utilization: ['network', 'spectrum', 'checkpoint', 'compute'],
-  engine: ['utilization', 'lowrank', 'network', 'spectrum', 'checkpoint', 'compute'],
-  cli: ['engine', 'utilization', 'lowrank', 'network', 'spectrum', 'checkpoint', 'compute'],
+  training: ['utilization', 'network', 'lowrank', 'spectrum', 'checkpoint', 'compute'],
+  engine: ['training', 'utilization', 'lowrank', 'network', 'spectrum', 'checkpoint', 'compute'],
+  cli: ['engine', 'training', 'utilization', 'lowrank', 'network', 'spectrum', 'checkpoint', 'compute'],
   extension: ['engine'],
 };
 

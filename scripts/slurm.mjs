@@ -21,7 +21,7 @@ import { promisify } from 'node:util';
 
 const NODES = ['n1', 'n2'];
 /** A job may ask for as many processors as a node says it has; they need not be there. */
-const CPUS = 2;
+const CPUS = 4;
 const MEGABYTES = 1000;
 
 const START_MILLISECONDS = 30_000;
@@ -129,9 +129,10 @@ class Slurm {
     this.daemons.delete(name);
     daemon.child.kill('SIGKILL');
     await daemon.exited;
-    for (const pid of this.processesOf((environment) => environment.includes(`SLURMD_NODENAME=${name}`)))
+    const jobs = this.processesOf((environment) => environment.includes(`SLURMD_NODENAME=${name}`));
+    // First whoever would tell the controller that the jobs were killed.
+    for (const pid of [...this.steps().filter((step) => jobs.some((job) => parentOf(job) === step)), ...jobs])
       kill(pid);
-    for (const pid of stepsOf(this.env.SLURM_CONF, name)) kill(pid);
   }
 
   async stop() {
@@ -147,8 +148,7 @@ class Slurm {
       await exited;
     }
     this.daemons.clear();
-    for (const pid of this.processesOf(() => true)) kill(pid);
-    for (const name of NODES) for (const pid of stepsOf(this.env.SLURM_CONF, name)) kill(pid);
+    for (const pid of [...this.steps(), ...this.processesOf(() => true)]) kill(pid);
   }
 
   /** Processes of jobs of this Slurm alone: they are known by its configuration, which each job is handed. */
@@ -158,6 +158,15 @@ class Slurm {
       const isJob = environment.some((each) => each.startsWith('SLURM_JOB_ID='));
       return isJob && environment.includes(`SLURM_CONF=${this.env.SLURM_CONF}`) && isMeant(environment);
     });
+  }
+
+  /** `slurmstepd`, which each watch over the processes of a job. */
+  steps() {
+    return processes().filter(
+      (pid) =>
+        textOf(`/proc/${pid}/cmdline`).startsWith('slurmstepd:') &&
+        textOf(`/proc/${pid}/environ`).split('\0').includes(`SLURM_CONF=${this.env.SLURM_CONF}`),
+    );
   }
 
   async ask(program, ...args) {
@@ -172,20 +181,15 @@ class Slurm {
   }
 }
 
-/** `slurmstepd`, which watches over a job's processes: it has the spool folder of its node open, and not its name. */
-function stepsOf(config, name) {
-  return processes().filter((pid) => {
-    const isStep = textOf(`/proc/${pid}/cmdline`).startsWith('slurmstepd:');
-    const environment = isStep ? textOf(`/proc/${pid}/environ`).split('\0') : [];
-    return environment.includes(`SLURM_CONF=${config}`) && environment.includes(`SLURMD_NODENAME=${name}`);
-  });
-}
-
 function processes() {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => pid !== process.pid);
+}
+
+function parentOf(pid) {
+  return Number(/^PPid:\s*(\d+)/m.exec(textOf(`/proc/${pid}/status`))?.[1]);
 }
 
 function kill(pid) {
@@ -228,6 +232,8 @@ function configuration(folder, [port, ...nodePorts], settings) {
     SlurmdPidFile: path.join(folder, '%n.pid'),
     SlurmctldLogFile: path.join(folder, 'slurmctld.log'),
     SlurmdLogFile: path.join(folder, '%n.log'),
+    // What is said of the nodes counts, not what is found.
+    SlurmdParameters: 'config_overrides',
     // A node that comes back is used again; one that falls silent is soon given up.
     ReturnToService: 2,
     SlurmdTimeout: 5,

@@ -34,7 +34,7 @@ export const trainCommand: CliCommand = {
   parse(argv) {
     const parsed = parseTrain(argv);
     if (parsed === 'help') return parsed;
-    return ({ job }) => job(true, (streams, signal) => runTrain(parsed, streams, signal));
+    return (terminal) => terminal.job(true, (streams, signal) => runTrain(parsed, streams, signal));
   },
 };
 
@@ -168,7 +168,7 @@ function progressOf(runs: readonly RunSummary[]): Progress {
 }
 
 function labelOf({ record, status: { metric, value, loss } }: RunSummary): string {
-  const figure = value === undefined ? loss : value;
+  const figure = value ?? loss;
   const name = value === undefined ? 'loss' : (metric ?? 'metric');
   return figure === undefined ? record.label : `${record.label}: ${name} ${Number(figure.toPrecision(4))}`;
 }

@@ -6,6 +6,8 @@ import type { Panels } from './panels';
 import { installTensorflow } from './devices/installTensorflow';
 import { chooseMeasured } from './measurement/chooseMeasured';
 import type { Utilizations } from './measurement/utilizations';
+import { newTrainingRecipe } from './training/newTrainingRecipe';
+import type { Training } from './training/training';
 import { chooseBackend, chosenBackend } from './settings';
 
 /** What the palette takes for a checkpoint without asking; the Explorer's menu in package.json names the same. */
@@ -14,17 +16,31 @@ const CHECKPOINT_NAME = /\.(?:safetensors|pth|pt|th|ckpt|npz|npy|bin|pkl|pickle|
 /** Opening more at once is a slip of the mouse. */
 const MAX_OPENED = 20;
 
+/** What the commands act on. */
+export interface CommandTargets {
+  readonly panels: Panels;
+  readonly conversions: Conversions;
+  readonly utilizations: Utilizations;
+  readonly training: Training;
+}
+
 /** Registers the commands that package.json declares. */
 export function registerCommands(
-  panels: Panels,
-  conversions: Conversions,
-  utilizations: Utilizations,
+  { panels, conversions, utilizations, training }: CommandTargets,
   services: PanelServices,
 ): vscode.Disposable {
+  const { commands: runs } = training;
   const commands: Readonly<Record<string, (...given: unknown[]) => unknown>> = {
     'rankscope.audit': (given, selected) => auditCommand(given, selected, panels, services),
     'rankscope.convert': (given, selected) => convertCommand(given, selected, panels, conversions, services),
     'rankscope.utilize': (given) => utilizeCommand(given, panels, utilizations, services),
+    'rankscope.train': (given) => telling(services, () => runs.train(given)),
+    'rankscope.compareForms': (given) => telling(services, () => runs.compareForms(given)),
+    'rankscope.openRuns': (given) => telling(services, () => runs.openRuns(given)),
+    'rankscope.stopRun': (given) => telling(services, () => runs.stopRun(given)),
+    'rankscope.resumeRun': (given) => telling(services, () => runs.resumeRun(given)),
+    'rankscope.newTrainingRecipe': (given) =>
+      telling(services, () => newTrainingRecipe(given instanceof vscode.Uri ? given : undefined)),
     'rankscope.openSample': () => panels.openFile(sampleOf(services.extensionUri)),
     'rankscope.selectBackend': () => selectBackend(services),
     'rankscope.installTensorflow': () => installCommand(services),

@@ -11,9 +11,11 @@ import { Panels } from './panels';
 import { StatusBar } from './statusBar';
 import type { DeviceSettings } from '../compute';
 import { tensorflowSetting } from './settings';
-import { RECIPES, RecipeLens } from './measurement/recipeLens';
+import { RECIPES, RecipeLens } from './recipeLens';
 import type { UtilizationController } from './measurement/utilizationController';
 import { Utilizations } from './measurement/utilizations';
+import { startTraining, type Training } from './training/training';
+import type { TrainingController } from './training/trainingController';
 
 /** For this extension's own tests; not an interface for other extensions, and changed without notice. */
 export interface RankscopeTestApi {
@@ -25,6 +27,8 @@ export interface RankscopeTestApi {
   readonly convert: (uri: vscode.Uri, choices: ConversionChoices) => void;
   /** State of a recipe's or model's measurement panel. */
   readonly utilizationState: (uri: vscode.Uri) => UtilizationController['state'] | undefined;
+  /** What is known of a recipe's runs, if its panel is open. */
+  readonly trainingState: (uri: vscode.Uri) => TrainingController['state'] | undefined;
   readonly enginePid: () => number | undefined;
   readonly sample: vscode.Uri;
 }
@@ -56,8 +60,10 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
       void vscode.commands.executeCommand('rankscope.utilize', uri);
     },
   });
-  const commands = registerCommands(panels, conversions, utilizations, services);
-  const lenses = vscode.languages.registerCodeLensProvider(RECIPES, new RecipeLens());
+  const training: Training = startTraining({ ...services, openAudit }, context.workspaceState);
+  const commands = registerCommands({ panels, conversions, utilizations, training }, services);
+  const lens = new RecipeLens(training.hub);
+  const lenses = vscode.languages.registerCodeLensProvider(RECIPES, lens);
   const devicesChanged = (): void => {
     engine.devicesChanged();
   };
@@ -68,7 +74,8 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
       if (change.affectsConfiguration('rankscope.tensorflow')) devicesChanged();
     }),
   );
-  context.subscriptions.push(log, engine, status, panels, conversions, utilizations, commands, lenses);
+  context.subscriptions.push(log, engine, status, panels, conversions, utilizations, training);
+  context.subscriptions.push(commands, lens, lenses);
   // Whatever activated the extension needs the engine next.
   engine.warm();
   return {
@@ -83,6 +90,7 @@ export function activate(context: vscode.ExtensionContext): RankscopeTestApi {
       void conversions.of(uri)?.convert(choices);
     },
     utilizationState: (uri) => utilizations.of(uri)?.state,
+    trainingState: (uri) => training.panels.of(uri)?.state,
     enginePid: () => engine.pid,
     sample: sampleOf(context.extensionUri),
   };

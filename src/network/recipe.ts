@@ -16,6 +16,8 @@ export interface Recipe {
     readonly batchSize?: number;
   };
   readonly utilization?: UtilizationRecipe;
+  /** How it is trained: see `training/recipe.ts`. */
+  readonly training?: object;
 }
 
 export interface UtilizationRecipe {

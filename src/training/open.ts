@@ -172,7 +172,7 @@ async function fittedTo(
 /** The context may be said once: of the network, or of the text. */
 function withContext(data: TrainingData, network: BuiltinNetworkRecipe): TrainingData {
   if (data.kind !== 'text' || data.context !== undefined || !('context' in network)) return data;
-  return network.context === undefined ? data : { ...data, context: network.context };
+  return { ...data, context: network.context };
 }
 
 function identityOf({ checkpoint: _, ...network }: BuiltinNetworkRecipe, architecture: Architecture): string {

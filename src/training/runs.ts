@@ -118,8 +118,8 @@ export function stateOf(
   { launch, state }: Pick<StoredRun, 'launch' | 'state'>,
   place: PlaceStatus | undefined,
 ): RunState {
-  const isOfNow = state !== undefined && state.attempt === (launch?.attempt ?? 1);
-  const own: RunState = isOfNow ? state.state : 'queued';
+  // What an earlier attempt came to is history.
+  const own: RunState = state?.attempt === (launch?.attempt ?? 1) ? state.state : 'queued';
   if (own !== 'queued' && own !== 'running' && own !== 'stopping') return own;
   if (launch !== undefined && place?.kind === 'gone') return 'lost';
   return place?.kind === 'waiting' ? 'queued' : own;

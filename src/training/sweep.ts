@@ -116,11 +116,11 @@ function changed(form: FormRecipe, { form: wanted, rank: chosen, omega, gain }: 
   if (rank === undefined)
     throw new Error(`the form "${kind}" needs a rank: name it in network.forms, or give it with the sweep`);
   if (kind === 'low-rank') return { kind, rank, ...layers };
-  const alpha = 'alpha' in form && form.alpha !== undefined ? { alpha: form.alpha } : {};
+  const alpha = 'alpha' in form ? { alpha: form.alpha } : {};
   if (kind === 'lora') return { kind, rank, ...alpha, ...layers };
   const sine = {
-    ...('omega' in form && form.omega !== undefined && { omega: form.omega }),
-    ...('gain' in form && form.gain !== undefined && { gain: form.gain }),
+    ...('omega' in form && { omega: form.omega }),
+    ...('gain' in form && { gain: form.gain }),
     ...(omega !== undefined && { omega }),
     ...(gain !== undefined && { gain }),
   };

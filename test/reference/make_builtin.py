@@ -4,7 +4,8 @@
 
 Nothing but results is stored. Every parameter is made by generated.py's stream, seeded by a hash of its name and scaled
 by what kind it is (`values_of`); so are inputs, and the vectors that outputs and gradients are multiplied with. The loss
-is the sum of outputs times such a vector; of a gradient, its norm and its products with two of them are kept.
+is the sum of outputs times such a vector; of a gradient, its norm and its products with two of them are kept. `rounding`
+is how far PyTorch's own float32 is away from these, as a share of the norm: what can be expected of another float32.
 """
 
 import json
@@ -17,6 +18,9 @@ from torch.nn import functional as F
 
 from builtin_networks import inner_layers, network, shapes_of
 from generated import stream
+
+# Of everything that is computed; `rounding` takes float32.
+dtype = torch.float64
 
 OMEGA = 7.0
 LOW_RANK = {"kind": "low-rank", "rank": 2}
@@ -64,10 +68,10 @@ CASES = [
         "training": True,
     },
     {
-        "name": "ResNet-50, training",
+        "name": "ResNet-50, low-rank",
         "recipe": {"kind": "resnet", "depth": 50, "classes": 3, "widthFactor": 0.03125},
+        "forms": [LOW_RANK],
         "batch": 2,
-        "training": True,
     },
     {"name": "ViT", "recipe": VIT, "batch": 2},
     {"name": "ViT, low-rank", "recipe": VIT, "forms": [LOW_RANK], "batch": 2},
@@ -129,7 +133,7 @@ def values_of(name, shape):
         u = (1.0 if name.endswith(".weight") else 0.0) + 0.25 * u
     elif len(shape) >= 2:
         u = u * np.sqrt(3.0 / np.prod(shape[1:]))
-    return torch.from_numpy(u.astype(np.float32)).double()
+    return torch.from_numpy(u.astype(np.float32)).to(dtype)
 
 
 def whole(form, name, shape, leaves):
@@ -154,7 +158,7 @@ def whole(form, name, shape, leaves):
 
 
 def probe(name, vector):
-    gradient = vector.detach().numpy().ravel()
+    gradient = vector.detach().double().numpy().ravel()
     products = [float(gradient @ numbers(f"{name}/{i}", gradient.shape)) for i in range(2)]
     return [float(np.linalg.norm(gradient)), *products]
 
@@ -163,9 +167,11 @@ def rounded(values):
     return [float(f"{value:.9g}") for value in values]
 
 
-def form_of(case, name, inner):
+def form_of(case, name, shape, inner):
     """The last that fits; without an expression, inner layers."""
     chosen = {"kind": "dense"}
+    if len(shape) < 2:
+        return chosen
     for form in case.get("forms", []):
         if re.search(form["layers"], name) if "layers" in form else name in inner:
             chosen = form
@@ -178,7 +184,7 @@ def run(case):
     inner = inner_layers(recipe, shapes)
     leaves, values = {}, {}
     for name, shape in shapes.items():
-        form = form_of(case, name, inner)
+        form = form_of(case, name, shape, inner)
         if form["kind"] != "dense":
             values[name] = whole(form, name, shape, leaves)
         else:
@@ -187,7 +193,7 @@ def run(case):
                 leaves[name] = values[name].requires_grad_()
     x = inputs_of(case, recipe)
     output, statistics = network(recipe, case.get("training", False))(values, x)
-    weights = torch.from_numpy(numbers("loss", list(output.shape)))
+    weights = torch.from_numpy(numbers("loss", list(output.shape))).to(dtype)
     (output * weights).sum().backward()
     return {
         "shapes": shapes,
@@ -198,6 +204,22 @@ def run(case):
     }
 
 
+def with_rounding(case):
+    global dtype
+    exact = run(case)
+    dtype = torch.float32
+    single = run(case)
+    dtype = torch.float64
+    # Gradients that are zero but for rounding are left out.
+    norms = [probe[0] for probe in exact["gradients"].values()]
+    errors = [
+        np.abs(np.subtract(single["gradients"][name], probe)).max() / probe[0]
+        for name, probe in exact["gradients"].items()
+        if probe[0] > 1e-9 * max(norms)
+    ]
+    return {**exact, "rounding": float(f"{max(errors):.2g}")}
+
+
 def inputs_of(case, recipe):
     batch, kind = case["batch"], recipe["kind"]
     if kind in ("gpt", "encoder"):
@@ -205,7 +227,8 @@ def inputs_of(case, recipe):
         return torch.from_numpy(np.floor((u + 1) / 2 * recipe["vocabulary"]).astype(np.int64))
     shapes = {"perceptron": [recipe.get("widths", [0])[0]], "coordinates": [recipe.get("inputs", 3)], "nerf": [6]}
     image = recipe.get("image", 32)
-    return torch.from_numpy(numbers("input", [batch, *shapes.get(kind, [image, image, 3])]).astype(np.float32)).double()
+    shape = [batch, *shapes.get(kind, [image, image, 3])]
+    return torch.from_numpy(numbers("input", shape).astype(np.float32)).to(dtype)
 
 
 def convolve(sizes, form):
@@ -246,7 +269,7 @@ def convolve(sizes, form):
 
 def main():
     here = Path(__file__).parent
-    cases = [{**case, **run(case)} for case in CASES]
+    cases = [{**case, **with_rounding(case)} for case in CASES]
     convolutions = []
     for sizes in CONVOLUTIONS:
         largest = min(sizes[1] // sizes[5], sizes[0] // sizes[5] * sizes[2] ** 2)

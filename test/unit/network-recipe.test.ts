@@ -6,6 +6,7 @@ import { Ajv } from 'ajv';
 import schema from '../../media/schema/recipe.schema.json';
 import type { DataRecipe, Recipe, UtilizationRecipe } from '../../src/network/recipe';
 import { parseRecipe, readRecipe, recipeForModel } from '../../src/network/readRecipe';
+import { parseTrainingRecipe } from '../../src/training/readRecipe';
 import { temporaryFolder } from '../fixtures/handmade';
 
 const ajv = new Ajv({ strict: true, strictTypes: false, strictRequired: false, validateFormats: false });
@@ -75,7 +76,7 @@ const BAD: Readonly<Record<string, readonly [unknown, RegExp]>> = {
   'no kind': [withNetwork({ model: 'a.onnx' }), /network\.kind is missing: onnx, tfjs, mlp, python/],
   'an unknown kind': [
     withNetwork({ kind: 'onx', model: 'a' }),
-    /network\.kind must be "onnx", "tfjs", "mlp" or "python", not "onx" \(did you mean onnx\?\)/,
+    /network\.kind must be "onnx", "tfjs", .* or "encoder", not "onx" \(did you mean onnx\?\)/,
   ],
   'no model': [withNetwork({ kind: 'tfjs' }), /network\.model is missing/],
   'a model that is a number': [withNetwork({ kind: 'onnx', model: 1 }), /network\.model must be a text/],
@@ -252,7 +253,10 @@ describe('the recipe schema', () => {
     const { properties, definitions } = schema;
     assert.deepEqual(
       Object.keys(properties).sort(),
-      ['$schema', ...fieldsOf<Recipe>({ schema: true, network: true, data: true, utilization: true })].sort(),
+      [
+        '$schema',
+        ...fieldsOf<Recipe>({ schema: true, network: true, data: true, utilization: true, training: true }),
+      ].sort(),
     );
     assert.deepEqual(
       Object.keys(definitions.dataset.properties).sort(),
@@ -282,7 +286,7 @@ describe('the recipe schema', () => {
     const visit = (node: unknown, place: string): void => {
       if (typeof node !== 'object' || node === null) return;
       for (const [key, child] of Object.entries(node)) {
-        if (key === 'properties' && place !== '/if' && !place.startsWith('/if/')) {
+        if (key === 'properties' && !/\/(?:if|then|anyOf)(?:\/|$)/.test(place)) {
           // Values under `properties` are schemas, by the rules of JSON Schema.
           for (const [name, field] of Object.entries(child as Record<string, object>)) {
             assert.ok('description' in field, `${place}/${name}`);
@@ -292,6 +296,11 @@ describe('the recipe schema', () => {
       }
     };
     visit(schema, '');
-    for (const { body, label } of schema.defaultSnippets) assert.doesNotThrow(() => parse(body), label);
+    for (const { body, label } of schema.defaultSnippets) {
+      const text = JSON.stringify(body);
+      const read = () => ('training' in body ? parseTrainingRecipe(text, FILE) : parseRecipe(text, FILE));
+      assert.doesNotThrow(read, label);
+      assert.ok(isValid(body), label);
+    }
   });
 });

@@ -235,8 +235,8 @@ for (const one of CASES) {
           task.loss(
             tf,
             (input) => {
-              const flat = tf.cast(tf.reshape(input, [-1, width]), 'float32') as tf.Tensor2D;
-              const output = tf.matMul(flat, weight as tf.Tensor as tf.Tensor2D);
+              const flat = tf.cast(tf.reshape(input, [-1, width]), 'float32');
+              const output = tf.matMul(flat, weight);
               return tf.reshape(output, [-1, ...one.options.network.output]);
             },
             batch,
@@ -343,7 +343,7 @@ describe('classification', () => {
     const fractions: number[] = [];
     const result = await task.evaluate(
       tf,
-      (input) => tf.tile(tf.tensor2d([[0, 0, 2]]), [input.shape[0] ?? 1, 1]),
+      (input) => tf.tile(tf.tensor2d([[0, 0, 2]]), [input.shape[0], 1]),
       signal,
       (fraction) => fractions.push(fraction),
     );
@@ -393,7 +393,7 @@ describe('occupancy', () => {
     const right = await task.evaluate(tf, (input) => tf.mul(field(input, 0.25), 1e6), signal);
     assert.ok(right.value > 99.9, `${right.value} %`);
     assert.equal(right.samples, 24 ** 3);
-    const all = await task.evaluate(tf, (input) => tf.ones([input.shape[0] ?? 1, 1]), signal);
+    const all = await task.evaluate(tf, (input) => tf.ones([input.shape[0], 1]), signal);
     const [, occupancy] = await task.batch(0, 24 ** 3, 1, signal);
     const inside = (occupancy?.values ?? new Float32Array(0)).filter((value) => value === 1).length;
     assert.ok(Math.abs(all.value - (100 * inside) / 24 ** 3) < 1e-9);
@@ -402,14 +402,14 @@ describe('occupancy', () => {
     const fine = await open({ data: { ...torus, resolution: 80 }, options });
     const thin = await fine.evaluate(tf, (input) => field(input, 0.2), signal);
     assert.ok(Math.abs(thin.value - 100 * (0.2 / 0.25) ** 2) < 1, `${thin.value} %`);
-    const none = await task.evaluate(tf, (input) => tf.neg(tf.ones([input.shape[0] ?? 1, 1])), signal);
+    const none = await task.evaluate(tf, (input) => tf.neg(tf.ones([input.shape[0], 1])), signal);
     assert.equal(none.value, 0);
   });
 
   test('a part of the grid gives about the same, and the same every time', async () => {
     const part = await open({ data: { ...torus, evaluateAtMost: 4000 }, options });
     const whole = await open({ data: torus, options });
-    const run = (input: tf.Tensor): tf.Tensor => tf.slice(input, [0, 0], [input.shape[0] ?? 1, 1]);
+    const run = (input: tf.Tensor): tf.Tensor => tf.slice(input, [0, 0], [input.shape[0], 1]);
     const [a, b] = [await part.evaluate(tf, run, signal), await whole.evaluate(tf, run, signal)];
     assert.equal(a.samples, 4000);
     assert.ok(Math.abs(a.value - b.value) < 2, `${a.value} and ${b.value}`);
@@ -440,7 +440,7 @@ describe('occupancy', () => {
     assert.equal(rest.size, 3000);
   });
 
-  test('solids have inside and outside, and the gyroid has walls everywhere', async () => {
+  test('solids have inside and outside, and details in every octant', async () => {
     for (const solid of ['gyroid', 'torus', 'spheres'] as const) {
       const task = await open({ data: { kind: 'occupancy', solid, resolution: 32 }, options });
       const [points, occupancy] = await task.batch(0, 32 ** 3, 1, signal);
@@ -491,7 +491,7 @@ describe('views', () => {
   const field =
     (...raw: readonly number[]) =>
     (input: tf.Tensor): tf.Tensor =>
-      tf.tile(tf.tensor2d([[...raw]]), [input.shape[0] ?? 1, 1]);
+      tf.tile(tf.tensor2d([[...raw]]), [input.shape[0], 1]);
 
   test('PSNR is of what is rendered over the background', async () => {
     const white = await open({
@@ -549,7 +549,7 @@ describe('text', () => {
   const uniform =
     (...shape: readonly number[]) =>
     (input: tf.Tensor): tf.Tensor =>
-      tf.zeros([input.shape[0] ?? 1, ...shape]);
+      tf.zeros([input.shape[0], ...shape]);
 
   test('targets are the characters that follow', async () => {
     const task = await open({ data: next, options: { network: { input: [5], output: [5, 450] } } });

@@ -1,6 +1,7 @@
 /** Losses, their gradients and evaluations, against PyTorch in float64. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { createRequire } from 'node:module';
+import { afterEach, before, beforeEach, describe, test } from 'node:test';
 import { addRows, crossEntropy, perplexity, type RowSums } from '../../src/training/tasks/crossEntropy';
 import { emptyRays, evenPixels, writeRay } from '../../src/training/tasks/rays';
 import { samplesOnRays } from '../../src/training/tasks/raySamples';
@@ -8,9 +9,11 @@ import { renderRays } from '../../src/training/tasks/volumeRendering';
 import { openTask } from '../../src/training/tasks';
 import type { Views } from '../../src/network/data/views/views';
 import { trainingReferences } from '../reference/trainingReferences';
+import { tensorflowFolder, WITHOUT_TENSORFLOW } from './tensorflowCpu';
 import { lossAndGradient, tf, withTensors } from './trainingTensors';
+import { temporaryFolder } from '../fixtures/handmade';
 
-withTensors();
+const { write } = temporaryFolder();
 const references = trainingReferences();
 const signal = new AbortController().signal;
 
@@ -22,24 +25,129 @@ function close(found: ArrayLike<number>, wanted: ArrayLike<number>, tolerance = 
   }
 }
 
-describe('cross-entropy', () => {
-  test('with and without smoothed labels', () => {
-    const { logits, targets, classes, cases } = references.crossEntropy;
-    for (const { smoothing, loss, gradient } of cases) {
+/** Losses on the backend that is there by then. */
+function losses(backend: string): void {
+  const isThere = (): void => {
+    assert.equal(tf.getBackend(), backend);
+  };
+  beforeEach(isThere);
+  afterEach(isThere);
+
+  describe('cross-entropy', () => {
+    test('with and without smoothed labels', () => {
+      const { logits, targets, classes, cases } = references.crossEntropy;
+      for (const { smoothing, loss, gradient } of cases) {
+        const found = lossAndGradient(
+          (run) => {
+            const labels = tf.tensor1d([...targets], 'int32');
+            return tf.mean(crossEntropy(tf, run(labels), labels, smoothing));
+          },
+          logits,
+          [targets.length, classes],
+        );
+        close([found.loss], [loss]);
+        close(found.gradient, gradient);
+      }
+    });
+
+    test('of characters that were covered', async () => {
+      const { logits, shape, targets, weights, loss, gradient } = references.masked;
+      // Two characters and three special tokens.
+      const text = write('two.txt', 'ab'.repeat(50));
+      const network = { input: [3], output: [3, 5] };
+      const task = await openTask(
+        { kind: 'text', path: text, context: 3, task: 'masked' },
+        { signal, network },
+      );
       const found = lossAndGradient(
         (run) => {
-          const labels = tf.tensor1d([...targets], 'int32');
-          return tf.mean(crossEntropy(tf, run(labels), labels, smoothing));
+          const wanted = tf.tensor2d([...targets], [2, 3], 'int32');
+          return task.loss(tf, run, [wanted, wanted, tf.tensor2d([...weights], [2, 3])]);
         },
         logits,
-        [targets.length, classes],
+        shape,
       );
       close([found.loss], [loss]);
       close(found.gradient, gradient);
-    }
+    });
   });
 
-  test('in float64, with what is right and without what has no weight', () => {
+  describe('occupancy', () => {
+    test('is binary cross-entropy of logits, far from ½ too', async () => {
+      const { logits, inside, loss, gradient } = references.occupancy;
+      const network = { input: [3], output: [1] };
+      const task = await openTask({ kind: 'occupancy', solid: 'torus', resolution: 8 }, { signal, network });
+      const found = lossAndGradient(
+        (run) => {
+          const points = tf.zeros([inside.length, 3]);
+          return task.loss(tf, run, [points, tf.tensor2d([...inside], [inside.length, 1])]);
+        },
+        logits,
+        [logits.length, 1],
+      );
+      close([found.loss], [loss]);
+      close(found.gradient, gradient);
+    });
+  });
+
+  describe('volume rendering', () => {
+    const { rays, samples, raw, lengths, background, target, cases } = references.rendering;
+    const shape = [rays, samples, 4];
+    const parts = (): { lengths: tf.Tensor; background: tf.Tensor; target: tf.Tensor } => ({
+      lengths: tf.tensor2d([...lengths], [rays, samples]),
+      background: tf.tensor2d([...background], [rays, 3]),
+      target: tf.tensor2d([...target], [rays, 3]),
+    });
+
+    for (const { density, colours, loss, gradient } of cases) {
+      test(`${density}: colours, error and gradient`, () => {
+        const seen = tf.tidy(() => {
+          const { lengths: delta, background: behind } = parts();
+          return renderRays(tf, tf.tensor([...raw], shape), delta, behind, density).dataSync();
+        });
+        close(seen, colours);
+        const found = lossAndGradient(
+          (run) => {
+            const { lengths: delta, background: behind, target: wanted } = parts();
+            const rendered = renderRays(tf, run(delta), delta, behind, density);
+            return tf.mean(tf.squaredDifference(rendered, wanted));
+          },
+          raw,
+          shape,
+        );
+        close([found.loss], [loss]);
+        close(found.gradient, gradient);
+      });
+    }
+
+    test('what is empty shows what is behind, what is full its own colour', () => {
+      const rendered = (value: number): number[] =>
+        tf.tidy(() => {
+          const one = tf.tensor([[[-2, 0, 2, value]]]);
+          return [...renderRays(tf, one, tf.ones([1, 1]), tf.tensor2d([[0.1, 0.2, 0.3]]), 'relu').dataSync()];
+        });
+      close(rendered(-1), [0.1, 0.2, 0.3]);
+      close(rendered(100), [1 / (1 + Math.exp(2)), 0.5, 1 / (1 + Math.exp(-2))]);
+    });
+  });
+}
+
+describe('on WebAssembly', () => {
+  withTensors();
+  losses('wasm');
+});
+
+describe('on TensorFlow', { skip: WITHOUT_TENSORFLOW }, () => {
+  before(async () => {
+    // The package adds its backend to the one engine that all copies of TensorFlow.js share.
+    createRequire(__filename)(await tensorflowFolder());
+    assert.ok(await tf.setBackend('tensorflow'));
+  });
+  losses('tensorflow');
+});
+
+describe('cross-entropy in float64', () => {
+  test('knows what is right, and leaves out what has no weight', () => {
     const { logits, targets, cases, classes } = references.crossEntropy;
     const sums: RowSums = { rows: 0, right: 0, loss: 0 };
     addRows(sums, logits, Int32Array.from(targets));
@@ -63,65 +171,6 @@ describe('cross-entropy', () => {
     addRows(sums, new Float32Array(6).fill(NaN), Int32Array.of(0, 1));
     assert.deepEqual([sums.right, sums.rows], [0, 2]);
     assert.ok(Number.isNaN(sums.loss));
-  });
-});
-
-describe('occupancy', () => {
-  test('is binary cross-entropy of logits, far from ½ too', async () => {
-    const { logits, inside, loss, gradient } = references.occupancy;
-    const network = { input: [3], output: [1] };
-    const task = await openTask({ kind: 'occupancy', solid: 'torus', resolution: 8 }, { signal, network });
-    const found = lossAndGradient(
-      (run) => {
-        const points = tf.zeros([inside.length, 3]);
-        return task.loss(tf, run, [points, tf.tensor2d([...inside], [inside.length, 1])]);
-      },
-      logits,
-      [logits.length, 1],
-    );
-    close([found.loss], [loss]);
-    close(found.gradient, gradient);
-  });
-});
-
-describe('volume rendering', () => {
-  const { rays, samples, raw, lengths, background, target, cases } = references.rendering;
-  const shape = [rays, samples, 4];
-  const parts = (): { lengths: tf.Tensor; background: tf.Tensor; target: tf.Tensor } => ({
-    lengths: tf.tensor2d([...lengths], [rays, samples]),
-    background: tf.tensor2d([...background], [rays, 3]),
-    target: tf.tensor2d([...target], [rays, 3]),
-  });
-
-  for (const { density, colours, loss, gradient } of cases) {
-    test(`${density}: colours, error and gradient`, () => {
-      const seen = tf.tidy(() => {
-        const { lengths: delta, background: behind } = parts();
-        return renderRays(tf, tf.tensor([...raw], shape), delta, behind, density).dataSync();
-      });
-      close(seen, colours);
-      const found = lossAndGradient(
-        (run) => {
-          const { lengths: delta, background: behind, target: wanted } = parts();
-          const rendered = renderRays(tf, run(delta), delta, behind, density);
-          return tf.mean(tf.squaredDifference(rendered, wanted));
-        },
-        raw,
-        shape,
-      );
-      close([found.loss], [loss]);
-      close(found.gradient, gradient);
-    });
-  }
-
-  test('what is empty shows what is behind, what is full its own colour', () => {
-    const rendered = (value: number): number[] =>
-      tf.tidy(() => {
-        const one = tf.tensor([[[-2, 0, 2, value]]]);
-        return [...renderRays(tf, one, tf.ones([1, 1]), tf.tensor2d([[0.1, 0.2, 0.3]]), 'relu').dataSync()];
-      });
-    close(rendered(-1), [0.1, 0.2, 0.3]);
-    close(rendered(100), [1 / (1 + Math.exp(2)), 0.5, 1 / (1 + Math.exp(-2))]);
   });
 });
 

@@ -78,11 +78,12 @@ export class SmallNetwork {
       const gradient = grads[weight.name];
       const moment = this.moments[i];
       if (gradient === undefined || moment === undefined) return;
-      const [first, second, next] = tf.tidy(() => {
+      const { first, second, next } = tf.tidy(() => {
         const a = tf.add(tf.mul(moment.first, 0.9), tf.mul(gradient, 0.1));
         const b = tf.add(tf.mul(moment.second, 0.999), tf.mul(tf.square(gradient), 0.001));
         const scale = (rate * Math.sqrt(1 - 0.999 ** this.steps)) / (1 - 0.9 ** this.steps);
-        return [a, b, tf.sub(weight, tf.div(tf.mul(a, scale), tf.add(tf.sqrt(b), 1e-8)))] as const;
+        const change = tf.div(tf.mul(a, scale), tf.add(tf.sqrt(b), 1e-8));
+        return { first: a, second: b, next: tf.sub(weight, change) };
       });
       tf.dispose([moment.first, moment.second, gradient]);
       weight.assign(next);

@@ -108,7 +108,7 @@ export class GroupTerminal implements vscode.Pseudoterminal {
 
   private changed(): void {
     const { runs } = this;
-    this.say(this.narrator.tell(runs, Date.now()));
+    this.say(this.narrator.tell(runs, Date.now(), (folder) => this.logs.has(folder)));
     for (const run of runs) if (run.status.state !== 'queued') this.followLog(run, runs.length > 1);
     if (runs.every(({ status }) => !isLive(status.state))) void this.finish(runs);
   }

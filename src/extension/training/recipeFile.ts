@@ -49,8 +49,7 @@ async function askRank(): Promise<number | undefined> {
     title: vscode.l10n.t('Compare forms at which rank?'),
     prompt: vscode.l10n.t('The rank k of the low-rank and the sine-low-rank layers; the recipe names none'),
     value: '5',
-    validateInput: (typed) =>
-      isRank(typed) ? undefined : vscode.l10n.t('A whole number from 1 on, please'),
+    validateInput: (typed) => (isRank(typed) ? undefined : vscode.l10n.t('A whole number from 1 on, please')),
   });
   return text === undefined ? undefined : Number(text);
 }

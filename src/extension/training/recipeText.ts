@@ -112,7 +112,8 @@ class LenientReader {
       this.match(BETWEEN);
       if (this.text[this.at] === ':') {
         this.at++;
-        entries.push([key, this.value(depth + 1)]);
+        const value = this.value(depth + 1);
+        if (key !== '') entries.push([key, value]);
       } else if (key === '') this.at++;
     }
     this.at++;

@@ -2,7 +2,14 @@
 import { printable } from '../../../webview/model/names';
 import { count, remaining, seconds } from '../../../webview/model/numbers';
 import type { RunState, RunSummary } from '../../../webview/training/protocol';
-import { digits, launcherText, metricText, metricTitle, reasonOf, stateTitle } from '../../../webview/training/model/words';
+import {
+  digits,
+  launcherText,
+  metricText,
+  metricTitle,
+  reasonOf,
+  stateTitle,
+} from '../../../webview/training/model/words';
 import { isLive } from './recipeRuns';
 
 /** A run that only gets further is told of this often, in milliseconds. */
@@ -17,11 +24,16 @@ interface Told {
 export class RunNarrator {
   private readonly told = new Map<string, Told>();
 
-  /** @param runs all that are followed, as they are now. @param now in milliseconds. @returns what is new */
-  tell(runs: readonly RunSummary[], now: number): string[] {
+  /**
+   * @param runs all that are followed, as they are now
+   * @param now in milliseconds
+   * @param isLogged whether a run's own log says how far it is
+   * @returns what is new
+   */
+  tell(runs: readonly RunSummary[], now: number, isLogged: (folder: string) => boolean): string[] {
     return runs.flatMap((run) => {
       const before = this.told.get(run.folder);
-      const line = lineOf(run, before, now);
+      const line = lineOf(run, before, now, isLogged(run.folder));
       if (line === undefined) return [];
       this.told.set(run.folder, { state: run.status.state, step: run.status.step, at: now });
       return [runs.length > 1 ? `${labelOf(run)}: ${line}` : line];
@@ -35,10 +47,15 @@ export function labelOf({ record }: RunSummary): string {
 }
 
 /** Undefined when there is nothing to say, or when it was said a moment ago. */
-function lineOf(run: RunSummary, before: Told | undefined, now: number): string | undefined {
+function lineOf(
+  run: RunSummary,
+  before: Told | undefined,
+  now: number,
+  isLogged: boolean,
+): string | undefined {
   const { state, step } = run.status;
   if (before?.state !== state) return stateLine(run);
-  if (state !== 'running' || step === undefined || step === before.step) return undefined;
+  if (isLogged || state !== 'running' || step === undefined || step === before.step) return undefined;
   return now - before.at < PROGRESS_MS ? undefined : progressLine(run);
 }
 
@@ -55,9 +72,7 @@ function stateLine(run: RunSummary): string {
 function placeOf(run: RunSummary): string {
   const { backend } = run.status;
   const host = run.launch === undefined ? launcherText(run) : `on ${printable(run.launch.host)}`;
-  return backend === undefined
-    ? host
-    : `${host}, ${printable(backend.name)} (${printable(backend.about)})`;
+  return backend === undefined ? host : `${host}, ${printable(backend.name)} (${printable(backend.about)})`;
 }
 
 function resultOf({ status }: RunSummary): string {

@@ -181,7 +181,7 @@ export class RunSeries {
     this.count++;
     if (event.kind === 'note') {
       const { step, message } = event;
-      const note = { message: String(message), ...(step !== undefined && { step }) };
+      const note = { message: textOf(message), ...(step !== undefined && { step }) };
       this.kept = [...this.kept, note].slice(-MAX_NOTES);
       return;
     }
@@ -238,6 +238,10 @@ function namesLayers({ layers }: { readonly layers: unknown }): boolean {
       typeof layer.name === 'string' &&
       ['maxRank', 'rank', 'utilizedRank'].every((key) => Number.isFinite(Reflect.get(layer, key))),
   );
+}
+
+function textOf(message: unknown): string {
+  return typeof message === 'string' ? message : JSON.stringify(message);
 }
 
 function known(value: number | undefined): value is number {

@@ -131,10 +131,7 @@ export class RunTasks implements vscode.TaskProvider, vscode.Disposable {
     return task;
   }
 
-  private terminal(
-    definition: RunTaskDefinition,
-    folder: vscode.WorkspaceFolder | undefined,
-  ): GroupTerminal {
+  private terminal(definition: RunTaskDefinition, folder: vscode.WorkspaceFolder | undefined): GroupTerminal {
     const recipe = recipeOf(definition, folder);
     const begin = (): Promise<Followed> =>
       definition.group === undefined
@@ -181,8 +178,5 @@ function recipeOf({ recipe }: RunTaskDefinition, folder: vscode.WorkspaceFolder 
 function nameOf({ recipe, compare, group }: RunTaskDefinition): string {
   const name = path.basename(recipe).replace(/\.rankscope\.json$/i, '');
   if (group !== undefined) return `${name}: ${group}`;
-  return compare === true
-    ? vscode.l10n.t('compare forms of {0}', name)
-    : vscode.l10n.t('train {0}', name);
+  return compare === true ? vscode.l10n.t('compare forms of {0}', name) : vscode.l10n.t('train {0}', name);
 }
-

@@ -1,6 +1,11 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { FromTraining, RunAction, ToTraining, TrainingOutline } from '../../../webview/training/protocol';
+import type {
+  FromTraining,
+  RunAction,
+  ToTraining,
+  TrainingOutline,
+} from '../../../webview/training/protocol';
 import { fillPage, type PanelServices } from '../panel/page';
 import { ResourceWatcher } from '../panel/resourceWatcher';
 import type { RecipeRuns } from './recipeRuns';

@@ -1,4 +1,5 @@
 /** Asks Slurm about jobs, many at once: `squeue --json`, or where that does not work, its table and `scontrol`. */
+import { printable } from '../../checkpoint/errors';
 import { CommandFailure, firstLine, runCommand, type CommandAnswer } from './command';
 import { parseScontrol, parseSqueueJson, parseSqueueLines, SQUEUE_FORMAT, type SlurmJobs } from './slurmJobs';
 import type { SlurmJob } from './slurmState';
@@ -58,16 +59,16 @@ export class SlurmQuestions {
         throw error;
       },
     );
-    if (answer === undefined) {
+    const read = answer === undefined ? undefined : parseSqueueJson(answer.stdout);
+    if (answer === undefined || (read === undefined && !isRefusal(answer))) {
       this.asksJson = false;
       return undefined;
     }
-    const read = parseSqueueJson(answer.stdout);
-    // One that knows the option, and cannot tell, says so in JSON or on standard error; the table will say the same.
-    if (read === undefined || answer.code !== 0 || read.errors !== undefined) {
-      if (isUnknownOption(answer)) this.asksJson = false;
-      return undefined;
-    }
+    // Newer ones say so of a job that they have forgotten, if it is the only one that is asked about.
+    if (answer.code !== 0 && isForgotten(answer.stderr)) return parseSqueueLines('');
+    if (read === undefined) throw new Error(complaint('squeue', answer));
+    if (read.errors !== undefined && read.jobs.size === 0)
+      throw new Error(`Slurm cannot tell: ${printable(read.errors)}`);
     if (answer.stdout.length > LARGE_JSON_BYTES && read.jobs.size > WASTEFUL * ids.length)
       this.asksJson = false;
     return read.jobs;
@@ -89,7 +90,11 @@ async function askTable(
   const answer = await squeue(question, signal);
   // What it says of a job it has forgotten, if it is the only one that is asked about.
   if (answer.code !== 0 && !isForgotten(answer.stderr)) throw new Error(complaint('squeue', answer));
-  const jobs = pick(parseSqueueLines(answer.stdout), ids);
+  const all = parseSqueueLines(answer.stdout);
+  // Not to be taken for the news that there are none.
+  if (all.size === 0 && answer.stdout.trim() !== '')
+    throw new Error(`squeue says something else: ${firstLine(answer.stdout)}`);
+  const jobs = pick(all, ids);
   const failed = [
     ...new Set(jobs.filter(({ states }) => states.includes('FAILED')).map(({ id }) => baseOf(id))),
   ];
@@ -154,11 +159,10 @@ export function environment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), SLURM_BITSTR_LEN: '0' };
 }
 
-function isUnknownOption({ stderr, stdout }: CommandAnswer): boolean {
-  return (
-    /unrecognized option|invalid option|unknown option|plugin|serializer|json/i.test(stderr) ||
-    (stdout !== '' && parseSqueueJson(stdout) === undefined)
-  );
+/** It knows the option, and does not answer all the same. */
+function isRefusal({ code, stderr, stdout }: CommandAnswer): boolean {
+  const UNKNOWN = /unrecognized option|invalid option|unknown option|plugin|serializer|json/i;
+  return code !== 0 && stdout.trim() === '' && !UNKNOWN.test(stderr);
 }
 
 function pick(jobs: SlurmJobs, ids: readonly string[]): readonly SlurmJob[] {

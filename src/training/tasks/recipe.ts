@@ -11,7 +11,7 @@ export interface ClassificationData {
 
 /**
  * Solids that need no file, in [−1, 1]³:
- * - `gyroid`: walls along a gyroid's surface, inside a ball; details in every place;
+ * - `gyroid`: one side of a gyroid, inside a ball: a labyrinth with details in every place;
  * - `torus`: one ring;
  * - `spheres`: sixty balls of many sizes.
  */

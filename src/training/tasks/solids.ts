@@ -25,12 +25,10 @@ export async function gridOfSolid(
 
 const SOLIDS: Readonly<Record<SolidName, () => Inside>> = { gyroid, torus, spheres };
 
-/** Radius of the ball that the gyroid's walls fill. */
+/** Radius of the ball that is cut out. */
 const BALL = 0.9;
 /** Periods of the gyroid from −1 to 1. */
 const PERIODS = 3;
-/** |g| in the walls, of at most 1.5. */
-const WALL = 0.35;
 
 function gyroid(): Inside {
   const w = PERIODS * Math.PI;
@@ -40,7 +38,7 @@ function gyroid(): Inside {
       Math.sin(w * x) * Math.cos(w * y) +
       Math.sin(w * y) * Math.cos(w * z) +
       Math.sin(w * z) * Math.cos(w * x);
-    return Math.abs(g) < WALL;
+    return g > 0;
   };
 }
 

@@ -73,7 +73,9 @@ export function syntheticComparison({
   for (const form of forms)
     for (const rank of form === 'dense' ? [ranks[0]] : ranks)
       for (const seed of seeds)
-        runs.push(syntheticRun({ index: runs.length, form, rank, seed, choices: { form, rank, seed }, ...more }));
+        runs.push(
+          syntheticRun({ index: runs.length, form, rank, seed, choices: { form, rank, seed }, ...more }),
+        );
   return runs;
 }
 
@@ -93,20 +95,42 @@ export function curvesOf(run, points = 100) {
   const { folder, record, status } = run;
   if (status.step === undefined || status.step === 0) return [];
   const made = status.step / status.steps;
-  const to = (of) => curve(Math.max(1, Math.round(points * made)), status.step, (fraction, i) => of(fraction * made, i));
+  const to = (of) =>
+    curve(Math.max(1, Math.round(points * made)), status.step, (fraction, i) => of(fraction * made, i));
   const wiggle = (i) => 1 + 0.12 * Math.sin(i * 12.9898 + record.seed) * Math.cos(i * 78.233);
   const last = ceiling(record.form, record.rank ?? 1, record.seed);
   const part = (id, values) => ({ folder, id, from: 0, values: [...values] });
   const evaluations = Math.max(1, Math.round(20 * made));
   const seldom = (of) => curve(evaluations, status.step, (fraction) => of(fraction * made));
   return [
-    part('loss', to((fraction, i) => (2.3 * Math.exp(-4 * fraction) + 0.1) * wiggle(i))),
-    part('learningRate', to((fraction) => 1e-3 * (1 + Math.cos(Math.PI * fraction)) + 1e-6)),
-    part('throughput', to((fraction, i) => 4100 * wiggle(i + 7))),
-    part('metric:accuracy', seldom((fraction) => 10 + (last - 10) * (1 - Math.exp(-5 * fraction)))),
-    part('validationLoss', seldom((fraction) => 2.4 * Math.exp(-3.5 * fraction) + 0.2)),
-    part('utilized', seldom((fraction) => 0.8 - 0.5 * fraction)),
-    part('original', seldom((fraction) => 0.95 - 0.1 * fraction)),
+    part(
+      'loss',
+      to((fraction, i) => (2.3 * Math.exp(-4 * fraction) + 0.1) * wiggle(i)),
+    ),
+    part(
+      'learningRate',
+      to((fraction) => 1e-3 * (1 + Math.cos(Math.PI * fraction)) + 1e-6),
+    ),
+    part(
+      'throughput',
+      to((fraction, i) => 4100 * wiggle(i + 7)),
+    ),
+    part(
+      'metric:accuracy',
+      seldom((fraction) => 10 + (last - 10) * (1 - Math.exp(-5 * fraction))),
+    ),
+    part(
+      'validationLoss',
+      seldom((fraction) => 2.4 * Math.exp(-3.5 * fraction) + 0.2),
+    ),
+    part(
+      'utilized',
+      seldom((fraction) => 0.8 - 0.5 * fraction),
+    ),
+    part(
+      'original',
+      seldom((fraction) => 0.95 - 0.1 * fraction),
+    ),
   ];
 }
 
@@ -115,7 +139,8 @@ export function layersOf(run, layers = 12, moments = 20, names = []) {
   const name = (i) => names[i] ?? `blocks.${Math.floor(i / 2)}.${i % 2 === 0 ? 'attention' : 'mlp'}.weight`;
   const grid = (of) => {
     const values = [];
-    for (let t = 0; t < moments; t++) for (let i = 0; i < layers; i++) values.push(of(t / moments, i / layers));
+    for (let t = 0; t < moments; t++)
+      for (let i = 0; i < layers; i++) values.push(of(t / moments, i / layers));
     return values;
   };
   return {

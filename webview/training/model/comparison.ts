@@ -3,7 +3,7 @@ import { counted } from '../../model/numbers';
 import { sortedBy } from '../../model/sorting';
 import type { RunSummary } from '../protocol';
 import { differenceText } from './words';
-import type { Variant, VariantStyle } from './variants';
+import { formTitle, type Variant, type VariantStyle } from './variants';
 
 export type Statistic = 'best' | 'last';
 
@@ -112,7 +112,7 @@ function verdictOf(
     const better = higherIsBetter ? '' : ' (lower is better)';
     const over = Math.min(low?.row.seeds ?? 0, high?.row.seeds ?? 0);
     const seeds = over > 1 ? `, mean of ${counted(over, 'seed')}` : '';
-    return `${sine} against ${plain}: ${differenceText(metric, difference)}${better}${seeds}`;
+    return `${formTitle(sine)} against ${formTitle(plain)}: ${differenceText(metric, difference)}${better}${seeds}`;
   }
   return undefined;
 }

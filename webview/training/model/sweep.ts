@@ -73,6 +73,9 @@ function wrong(problem: string): List {
   return { kind: 'wrong', problem };
 }
 
+/** As people write numbers; `Number` takes more. */
+const DECIMAL = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i;
+
 function parsePart(part: string, whole: boolean): readonly number[] | undefined {
   const [, from, to] = /^(\d+)(?:-|–|…|\.{2,3})(\d+)$/.exec(part) ?? [];
   if (whole && from !== undefined && to !== undefined) {
@@ -81,7 +84,7 @@ function parsePart(part: string, whole: boolean): readonly number[] | undefined 
     return Array.from({ length: Math.min(last - first + 1, MAX_VALUES + 1) }, (_, i) => first + i);
   }
   const value = Number(part);
-  if (!/^[-+.\d]/.test(part) || !Number.isFinite(value) || (whole && !Number.isInteger(value)))
+  if (!DECIMAL.test(part) || !Number.isFinite(value) || (whole && !Number.isInteger(value)))
     return undefined;
   return [value];
 }

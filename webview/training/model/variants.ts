@@ -37,6 +37,17 @@ const SERIES = 6;
 /** Patterns of dashes: the first is a whole line. */
 export const DASHES: readonly (readonly number[])[] = [[], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3]];
 
+/** What forms are called; those of the labels of runs. */
+const FORM_TITLES: Readonly<Record<string, string>> = {
+  sine: 'sine-low-rank',
+  lora: 'LoRA',
+  'sine-lora': 'sine-LoRA',
+};
+
+export function formTitle(form: string): string {
+  return FORM_TITLES[form] ?? printable(form);
+}
+
 /** The names that choices have for people. */
 const CHOICE_TITLES: Readonly<Record<string, string>> = {
   rank: 'k',
@@ -95,7 +106,7 @@ function labelOf({ record }: RunSummary, several: boolean): string {
       ? []
       : [`${CHOICE_TITLES[axis] ?? printable(axis)} = ${printable(String(value))}`];
   });
-  const words = form === undefined ? parts : [printable(String(form)), ...parts];
+  const words = form === undefined ? parts : [formTitle(String(form)), ...parts];
   const label = words.length === 0 ? printable(record.label) : words.join(', ');
   const when = several ? timeText(record.createdAt) : undefined;
   return when === undefined ? label : `${label} · ${when}`;

@@ -87,7 +87,17 @@ export class RunsPlot extends PlotView<'line', XY[]> {
     const told = variants.flatMap(({ runs }) =>
       runs.map(({ folder }) => state.curves.get(folder)?.get(quantity)),
     );
-    const drawn = [...told, variants, quantity, view.x, view.log, view.smooth, view.hidden, view.plotAs, theme];
+    const drawn = [
+      ...told,
+      variants,
+      quantity,
+      view.x,
+      view.log,
+      view.smooth,
+      view.hidden,
+      view.plotAs,
+      theme,
+    ];
     if (drawn.length === this.drawn.length && drawn.every((part, i) => part === this.drawn[i])) return;
     this.drawn = drawn;
     const { x, log, smooth, hidden } = view;

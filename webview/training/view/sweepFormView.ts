@@ -21,6 +21,7 @@ import {
   type SweepForm,
   type SweepFormKind,
 } from '../model/sweep';
+import { formTitle } from '../model/variants';
 import type { TrainingOutline } from '../protocol';
 
 export interface SweepFormActions {
@@ -55,7 +56,7 @@ export class SweepFormView {
     this.forms = new Map(
       FORM_KINDS.map((kind) => [
         kind,
-        checkbox(kind, (checked) => {
+        checkbox(formTitle(kind), (checked) => {
           this.changeForms(kind, checked);
         }),
       ]),

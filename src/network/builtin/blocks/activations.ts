@@ -21,7 +21,9 @@ export function gaussian(scale: number): Block {
     const bump = tf.customGrad((...given) => {
       // Declared as a mixture: the input comes first, and what keeps tensors for the gradient last.
       const [input, save] = given as [Tensor, GradSaveFunc];
-      const value = tf.exp(tf.maximum(tf.mul(tf.square(input), -1 / (2 * scale ** 2)), LEAST_EXPONENT));
+      const value = tf.exp(
+        tf.clipByValue(tf.mul(tf.square(input), -1 / (2 * scale ** 2)), LEAST_EXPONENT, 0),
+      );
       save([input, value]);
       const gradFunc = (dy: Tensor, saved: Tensor[]): Tensor => {
         const [at, height] = saved;

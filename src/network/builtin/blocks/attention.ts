@@ -20,14 +20,15 @@ export function requireHeads({ width, heads }: AttentionSpec): void {
  */
 export function fusedAttention(qkv: Block, output: Block, spec: AttentionSpec): Block {
   requireHeads(spec);
-  const { width, heads } = spec;
   return (run, x) => {
     const { tf } = run;
     const [batch = 0, tokens = 0] = x.shape;
-    const parts = tf.reshape(qkv(run, x), [batch, tokens, 3, heads, width / heads]);
-    const [query, key, value] = tf.unstack(tf.transpose(parts, [2, 0, 3, 1, 4]), 0);
-    if (query === undefined || key === undefined || value === undefined)
-      throw new Error('query, key and value are not three');
+    const rows = tf.reshape(qkv(run, x), [batch * tokens, 3 * spec.width]);
+    const part = (which: number): Tensor => {
+      const own = tf.slice(rows, [0, which * spec.width], [batch * tokens, spec.width]);
+      return ofHeads(tf, tf.reshape(own, [batch, tokens, spec.width]), spec);
+    };
+    const [query, key, value] = [part(0), part(1), part(2)];
     return output(run, attend(run, query, key, value, spec));
   };
 }
@@ -38,16 +39,17 @@ export function separateAttention(
   spec: AttentionSpec,
 ): Block {
   requireHeads(spec);
-  const { width, heads } = spec;
   return (run, x) => {
-    const [batch = 0, tokens = 0] = x.shape;
-    const ofHeads = (layer: Block): Tensor => {
-      const parts = run.tf.reshape(layer(run, x), [batch, tokens, heads, width / heads]);
-      return run.tf.transpose(parts, [0, 2, 1, 3]);
-    };
-    const [query, key, value] = [ofHeads(layers.query), ofHeads(layers.key), ofHeads(layers.value)];
+    const part = (layer: Block): Tensor => ofHeads(run.tf, layer(run, x), spec);
+    const [query, key, value] = [part(layers.query), part(layers.key), part(layers.value)];
     return layers.output(run, attend(run, query, key, value, spec));
   };
+}
+
+/** [batch, tokens, width] to [batch, heads, tokens, width/heads]. */
+function ofHeads(tf: Tf, x: Tensor, { width, heads }: AttentionSpec): Tensor {
+  const [batch = 0, tokens = 0] = x.shape;
+  return tf.transpose(tf.reshape(x, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]);
 }
 
 /** softmax(Q·Kᵀ/√d)·V of [batch, heads, tokens, d], heads put together again: [batch, tokens, width]. */

@@ -4,6 +4,8 @@ import type { Tf } from '../architecture';
 import { batchMatMul } from './batchMatMul';
 import { conv2dBackpropFilter, conv2dBackpropInput } from './conv2dBackprop';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwiseBackprop';
+import { cast, identity } from './sharing';
+import { slice } from './slice';
 import { sum, unsortedSegmentSum } from './sums';
 import type { Call, TensorInfo } from './wasmHeap';
 
@@ -14,13 +16,16 @@ const ours = new WeakSet<KernelFunc>();
 
 /**
  * Supplies a backend with what the gradients of the built-in networks need: on `wasm`, gradients of convolutions and of
- * tables, and products and sums that are as fast transposed and in batches as plain. The other backends have all they
+ * tables, products as fast transposed and in batches as plain, faster sums and slices, and no copies of what gradients keep. The other backends have all they
  * need. To be called once the backend is there; more calls change nothing.
  */
 export function supplyKernels(tf: Tf, backendName: string): void {
   if (backendName !== 'wasm') return;
   replace(tf, 'BatchMatMul', (original) => batchMatMul(tf, original));
   replace(tf, 'Conv2DBackpropInput', (original) => conv2dBackpropInput(tf, original));
+  replace(tf, 'Identity', identity);
+  replace(tf, 'Cast', cast);
+  replace(tf, 'Slice', (original) => slice(tf, original));
   replace(tf, 'Sum', sum);
   add(tf, 'Conv2DBackpropFilter', conv2dBackpropFilter(tf));
   add(tf, 'DepthwiseConv2dNativeBackpropFilter', depthwiseBackpropFilter(tf));

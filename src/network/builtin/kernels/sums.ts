@@ -7,6 +7,7 @@ import {
   placeOf,
   release,
   sizeOf,
+  type BackendWasm,
   type Call,
   type TensorInfo,
 } from './wasmHeap';
@@ -37,42 +38,64 @@ export function unsortedSegmentSum(call: Call): TensorInfo {
 /** Rows summed in one product with a row of ones: few enough that float32 loses nothing to speak of. */
 const ROWS_AT_ONCE = 2 ** 11;
 
+/** Columns of such a product: narrower arrays are seen with several rows side by side. */
+const COLUMNS_AT_ONCE = 2 ** 10;
+
 /** A kernel for `Sum` over the first axes of float32; other sums go to `original`. */
 export function sum(original: (call: Call) => TensorInfo): (call: Call) => TensorInfo {
   return (call) => {
     const { inputs, backend, attrs } = call;
     const { x } = inputs;
     if (x?.dtype !== 'float32') return original(call);
-    const count = leadingAxes(attrs.axis as number | readonly number[], x.shape.length);
+    const count = leadingAxes(attrs.axis as Axes, x.shape.length);
     const columns = sizeOf(x.shape.slice(count));
     const rows = sizeOf(x.shape.slice(0, count));
-    // Few columns, or few rows, are no work for a product.
+    // A single column, or few rows, are no work for a product.
     if (count === 0 || columns < 2 || rows < 2) return original(call);
     const kept = attrs.keepDims === true ? x.shape.slice(0, count).map(() => 1) : [];
-    const shape = [...kept, ...x.shape.slice(count)];
-    const ones = allocate(backend, [Math.min(rows, ROWS_AT_ONCE)]);
-    floatsOf(backend, ones).fill(1);
-    const out = allocate(backend, shape);
-    const part = allocate(backend, [columns]);
-    const totals = new Float64Array(columns);
-    for (let first = 0; first < rows; first += ROWS_AT_ONCE) {
-      const some = Math.min(ROWS_AT_ONCE, rows - first);
-      const from = placeOf(backend, x) + 4 * first * columns;
-      multiplyInto(backend, [placeOf(backend, ones), from, placeOf(backend, part)], [1, some, columns]);
-      floatsOf(backend, part).forEach((value, i) => {
-        totals[i] = (totals[i] ?? 0) + value;
-      });
-    }
+    const out = allocate(backend, [...kept, ...x.shape.slice(count)]);
+    const totals = columnSums(backend, x, rows, columns);
     floatsOf(backend, out).set(totals);
-    release(backend, ones);
-    release(backend, part);
     return out;
   };
 }
 
-/** How many axes are summed over, if they are the first ones; else 0. */
-function leadingAxes(axis: number | readonly number[], rank: number): number {
-  const axes = [axis].flat().map((one) => (one < 0 ? one + rank : one));
-  const isLeading = axes.every((one) => one < axes.length) && axes.length < rank;
-  return isLeading ? axes.length : 0;
+/** In float64 over pieces that are summed in float32. */
+function columnSums(backend: BackendWasm, x: TensorInfo, rows: number, columns: number): Float64Array {
+  const side = Math.max(1, Math.min(rows, Math.floor(COLUMNS_AT_ONCE / columns)));
+  const [wide, height] = [side * columns, Math.floor(rows / side)];
+  const ones = allocate(backend, [Math.min(height, ROWS_AT_ONCE)]);
+  const part = allocate(backend, [wide]);
+  floatsOf(backend, ones).fill(1);
+  const totals = new Float64Array(columns);
+  const add = (values: Float32Array): void => {
+    for (let from = 0; from < values.length; from += columns)
+      for (let i = 0; i < columns; i++) totals[i] = (totals[i] ?? 0) + (values[from + i] ?? 0);
+  };
+  for (let first = 0; first < height; first += ROWS_AT_ONCE) {
+    const some = Math.min(ROWS_AT_ONCE, height - first);
+    const places = [
+      placeOf(backend, ones),
+      placeOf(backend, x) + 4 * first * wide,
+      placeOf(backend, part),
+    ] as const;
+    multiplyInto(backend, places, [1, some, wide]);
+    add(floatsOf(backend, part));
+  }
+  // What is left is less than one wide row.
+  add(floatsOf(backend, x).subarray(height * wide));
+  release(backend, ones);
+  release(backend, part);
+  return totals;
+}
+
+/** As TensorFlow.js hands it over: absent or null for all. */
+type Axes = number | readonly number[] | null | undefined;
+
+/** How many axes are summed over, if they are the first ones and not all; else 0. */
+function leadingAxes(axis: Axes, rank: number): number {
+  if (axis === null || axis === undefined) return 0;
+  const axes = new Set([axis].flat().map((one) => (one < 0 ? one + rank : one)));
+  const isLeading = [...axes].every((one) => one < axes.size) && axes.size < rank;
+  return isLeading ? axes.size : 0;
 }
