@@ -272,7 +272,7 @@ function passSeed(seed: number, step: number): number {
 }
 
 /** All gradients by one factor, so that their common norm is at most the limit (Pascanu et al., 2013, algorithm 1). */
-function clipped(
+export function clipped(
   tf: Tf,
   gradients: Record<string, Tensor>,
   limit: number | undefined,

@@ -104,7 +104,8 @@ function withForms(network: BuiltinNetworkRecipe, choices: Combination): Builtin
   if (form === undefined && rank === undefined && omega === undefined && gain === undefined) return network;
   const { forms, ...rest } = network;
   // Several kinds of layers in the recipe keep their own expressions; one is enough where it names none.
-  const given: readonly FormRecipe[] = forms ?? [{ kind: 'dense' }];
+  const given: readonly FormRecipe[] =
+    forms === undefined || forms.length === 0 ? [{ kind: 'dense' }] : forms;
   return { ...rest, forms: given.map((one) => changed(one, choices)) };
 }
 

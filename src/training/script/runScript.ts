@@ -17,7 +17,8 @@ import { parseReport, type Report } from './report';
 import { ReportReader } from './reportEvents';
 import { endLeftover, runProcess, type ProcessEnd } from './scriptProcess';
 
-const GRACE_MILLISECONDS = 30_000;
+/** Clusters kill a job 30 s after they asked it to end: there must be time left to say what became of it. */
+const GRACE_MILLISECONDS = 25_000;
 /** Between two looks at what the helper wrote. */
 const LOOK_MILLISECONDS = 250;
 const STATE_MILLISECONDS = 1000;
@@ -35,7 +36,7 @@ export interface ScriptOptions {
   readonly onState: (state: Pick<StateRecord, 'seconds' | 'steps' | 'secondsLeft'>) => void;
   /** What the script prints, in whole lines; default: our own standard output. */
   readonly log?: (text: string) => void;
-  /** From the wish to stop to the end by force; default 30 s. */
+  /** From the wish to stop to the end by force; default 25 s. */
   readonly graceMilliseconds?: number;
 }
 

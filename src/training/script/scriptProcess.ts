@@ -75,6 +75,11 @@ export async function runProcess(
       void killTree(pid);
     }, graceMilliseconds);
   };
+  // However we end, nobody would follow it any more.
+  const onExit = (): void => {
+    endGroup(child.pid, 'SIGKILL');
+  };
+  process.once('exit', onExit);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     await Promise.race([new Promise((resolve) => child.once('spawn', resolve)), exited]);
@@ -85,6 +90,7 @@ export async function runProcess(
     return { ...end, wasKilled };
   } finally {
     clearTimeout(killing);
+    process.removeListener('exit', onExit);
     signal.removeEventListener('abort', onAbort);
     child.stdout.destroy();
     child.stderr.destroy();

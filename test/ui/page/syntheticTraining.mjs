@@ -40,7 +40,7 @@ export function syntheticRun({
       label: label ?? `${words}, seed ${seed}`,
       ...{ recipe: '/work/net.rankscope.json', launcher },
       ...(form !== 'dense' && { rank }),
-      createdAt: new Date(START + index).toISOString(),
+      createdAt: new Date(START).toISOString(),
     },
     ...(began && {
       launch: {
@@ -160,8 +160,7 @@ export const LOOK = {
 
 /** Everything that a host tells a page of some runs. */
 export function trainingMessages(runs, { points, layers, look = LOOK, trusted = true } = {}) {
-  const newestFirst = [...runs].reverse();
-  const first = newestFirst.find(({ status }) => status.step !== undefined);
+  const first = runs.find(({ status }) => status.step !== undefined);
   return [
     { type: 'recipe', look, trusted },
     { type: 'runs', runs, complete: true },
