@@ -143,7 +143,7 @@ describe('a new recipe', () => {
         const { network, data, training } = parseTrainingRecipe(recipe, file);
         assert.equal(network?.kind, choice.network.kind);
         assert.equal(data?.kind, choice.task);
-        assert.equal(network?.forms?.[0]?.kind, form === 'dense' ? undefined : form, choice.title);
+        assert.equal(network.forms?.[0]?.kind, form === 'dense' ? undefined : form, choice.title);
         assert.equal(training.seed, 1);
         const look = lookAtRecipe(recipe);
         assert.ok(look.trains);

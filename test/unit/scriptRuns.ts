@@ -76,12 +76,7 @@ export function scriptRun(
     label: name,
     choices,
     recipe,
-    resolved: {
-      path: recipe,
-      network: { kind: 'python', file: script.file ?? '' },
-      utilization: {},
-      training,
-    } as RunRecord['resolved'],
+    resolved: { path: recipe, training },
     form: 'script',
     seed,
     createdAt: new Date().toISOString(),

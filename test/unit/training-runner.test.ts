@@ -19,6 +19,8 @@ import type { SweepRecipe } from '../../src/training/recipe';
 import type { RunSummary } from '../../src/training/run/run';
 import { isOver, readEvents, runPaths } from '../../src/training/run/runFolder';
 import { watchRuns } from '../../src/training/watch';
+import { Ajv } from 'ajv';
+import schema from '../../media/schema/training.schema.json';
 import { temporaryFolder } from '../fixtures/handmade';
 
 const NEVER = new AbortController().signal;
@@ -67,6 +69,8 @@ const untilOver = (recipe: string) =>
 /** Slow enough to be caught in the middle, with a checkpoint every few steps. */
 const LONG = { steps: 1500, checkpointMinutes: 0.001, evaluate: { everySteps: 500, utilization: false } };
 
+const isDocument = new Ajv({ validateFormats: false }).compile(schema);
+
 const step = (runs: readonly RunSummary[]) => runs[0]?.status.checkpoint?.step ?? 0;
 
 function only(runs: readonly RunSummary[]): RunSummary {
@@ -107,7 +111,9 @@ describe('a run', () => {
     const { layers } = listLayers(model);
     const inner = layers.find(({ name }) => name === 'layers.1.weight');
     assert.deepEqual(inner?.tensor.shape, [16, 16]);
-    const [summary] = trainingDocument(file, [run], new Date()).runs;
+    const document = trainingDocument(file, [run], new Date(), command);
+    assert.ok(isDocument(JSON.parse(JSON.stringify(document))), JSON.stringify(isDocument.errors));
+    const [summary] = document.runs;
     assert.equal(summary?.compressionRate, 177 / 625);
   });
 
@@ -201,7 +207,9 @@ describe('a sweep', () => {
     const runs = await untilOver(file);
     assert.deepEqual(new Set(runs.map(({ status }) => status.state)), new Set(['done']));
     assert.equal(new Set(runs.map(({ record }) => record.group)).size, 1);
-    const { comparison } = trainingDocument(file, runs, new Date());
+    const document = trainingDocument(file, runs, new Date());
+    assert.ok(isDocument(JSON.parse(JSON.stringify(document))), JSON.stringify(isDocument.errors));
+    const { comparison } = document;
     assert.deepEqual(comparison.map(({ label }) => label).sort(), [
       'dense',
       'low-rank, k = 1',

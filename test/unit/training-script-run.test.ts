@@ -3,12 +3,14 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { buildSync } from 'esbuild';
 import { processTime } from '../../src/training/launchers/processTimes';
 import type { ScriptRecipe } from '../../src/training/recipe';
 import type { RunEvent, StateRecord } from '../../src/training/run/run';
 import { appendEvents, readEvents, requestStop, type StoredRun } from '../../src/training/run/runFolder';
 import { runScript, type ScriptEnd } from '../../src/training/script/index';
 import { scriptEnvironment, scriptPaths } from '../../src/training/script/environment';
+import { ROOT } from '../reference/references';
 import { HELPER, NEVER, PATIENT, PYTHON, pythonFile, scriptRun, temporaryFolder, until } from './scriptRuns';
 
 const WITHOUT_TORCH =
@@ -333,6 +335,32 @@ describe('running a script', () => {
     // A number that is another's by now.
     writeFileSync(scriptPaths(run.folder).process, noted.replace(`"pid":${pid}`, `"pid":${process.pid}`));
     assert.doesNotMatch((await begin(run).told).log, /was ended/);
+  });
+
+  it('takes the script along when the runner ends in the middle of it', async (t) => {
+    const run = pythonRun(t, ['import os, time', 'print("pid", os.getpid(), flush=True)', 'time.sleep(600)']);
+    const runner = path.join(temporaryFolder(t, 'rankscope-script-'), 'runner.js');
+    writeFileSync(
+      `${runner}.ts`,
+      `import { runScript } from ${JSON.stringify(path.join(ROOT, 'src/training/script/index'))};
+       import { readRun } from ${JSON.stringify(path.join(ROOT, 'src/training/run/runFolder'))};
+       const [folder, helper, python] = process.argv.slice(2);
+       const log = (text) => {
+         process.stdout.write(text);
+         if (text.startsWith('pid')) setTimeout(() => { throw new Error('in the middle'); }, 200);
+       };
+       const signal = new AbortController().signal;
+       runScript(readRun(folder), { signal, helper, python, log, onEvents: () => {}, onState: () => {} });`,
+    );
+    buildSync({ entryPoints: [`${runner}.ts`], outfile: runner, bundle: true, platform: 'node' });
+    const { status, stdout } = spawnSync(process.execPath, [runner, run.folder, HELPER, PYTHON], {
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    assert.equal(status, 1, stdout);
+    const [, pid] = /^pid (\d+)$/m.exec(stdout) ?? [];
+    assert.ok(pid !== undefined, stdout);
+    await until("the script's end", async () => (await processTime(Number(pid))) === undefined);
   });
 
   it('takes back what an earlier attempt told of steps that are made again', async (t) => {

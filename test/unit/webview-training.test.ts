@@ -257,7 +257,7 @@ describe('the comparison', () => {
     const { groups, higherIsBetter } = comparisonOf(variantsOf(pair), 'best');
     assert.equal(higherIsBetter, false);
     assert.equal(groups[0]?.rows[1]?.mean, 15);
-    assert.equal(groups[0]?.verdict, 'sine-low-rank against low-rank: −5 (lower is better)');
+    assert.equal(groups[0].verdict, 'sine-low-rank against low-rank: −5 (lower is better)');
   });
 });
 
