@@ -193,7 +193,7 @@ describe('the page of runs', () => {
       await show(page, trainingMessages(syntheticComparison({ ranks: [1, 5] })));
       const table = page.getByRole('table', { name: /Accuracy at equal rank/ });
       const words = await text(table);
-      assert.match(words, /Full rankdense92\.\d\d %.*1\.28M100 %k = 1low-rank, k = 1/);
+      assert.match(words, /Full rankdense3 seeds92\.\d\d %.*1\.28M100 %k = 1low-rank, k = 13 seeds/);
       assert.match(words, /sine-low-rank against low-rank: \+\d+\.\d\d points, mean of 3 seeds/);
       await page
         .getByRole('group', { name: 'Which evaluation counts' })

@@ -29,12 +29,13 @@ export function shownRuns(
   return scope === 'all' ? runs : lastGroup(runs);
 }
 
-/** Whose layers are on show: the one that was chosen for it, otherwise the first that has any told. */
+/** Whose layers are on show: of those that told any, the one that was chosen, one that goes on, or the first. */
 export function layersRun(
   { curves }: TrainingState,
   shown: readonly RunSummary[],
   chosen: string | undefined,
 ): RunSummary | undefined {
   const telling = shown.filter(({ folder }) => curves.get(folder)?.has('utilized') === true);
-  return telling.find(({ folder }) => folder === chosen) ?? telling[0];
+  const asked = telling.find(({ folder }) => folder === chosen);
+  return asked ?? telling.find(({ status }) => status.state === 'running') ?? telling[0];
 }

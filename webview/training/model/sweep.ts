@@ -84,8 +84,7 @@ function parsePart(part: string, whole: boolean): readonly number[] | undefined 
     return Array.from({ length: Math.min(last - first + 1, MAX_VALUES + 1) }, (_, i) => first + i);
   }
   const value = Number(part);
-  if (!DECIMAL.test(part) || !Number.isFinite(value) || (whole && !Number.isInteger(value)))
-    return undefined;
+  if (!DECIMAL.test(part) || !Number.isFinite(value) || (whole && !Number.isInteger(value))) return undefined;
   return [value];
 }
 

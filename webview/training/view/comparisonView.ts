@@ -1,5 +1,5 @@
 /** What came of it: a bar a variant, at equal rank, with parameters and compression rate. */
-import { compact, count, percent } from '../../model/numbers';
+import { compact, count, counted, percent } from '../../model/numbers';
 import type { Theme } from '../../theme';
 import { element } from '../../view/element';
 import { Segmented } from '../../view/segmented';
@@ -103,7 +103,9 @@ function tableRow(row: ComparisonRow, metric: string | undefined, theme: Theme):
   const range =
     mean === undefined || seeds < 2 || least === undefined || largest === undefined
       ? ''
-      : `${metricText(metric, least)} … ${metricText(metric, largest)}, ${count(seeds)} seeds`;
+      : `${metricText(metric, least)} … ${metricText(metric, largest)}`;
+  const name = element('th', { attributes: { scope: 'row' } }, element('bdi', { text: label }));
+  if (seeds > 1) name.append(element('span', { class: 'comparison-range', text: counted(seeds, 'seed') }));
   const value = element(
     'td',
     { class: 'comparison-value' },
@@ -119,7 +121,7 @@ function tableRow(row: ComparisonRow, metric: string | undefined, theme: Theme):
   return element(
     'tr',
     {},
-    element('th', { attributes: { scope: 'row' } }, element('bdi', { text: label })),
+    name,
     value,
     cost,
     element('td', { text: rate === undefined ? '·' : percent(rate) }),

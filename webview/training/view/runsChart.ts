@@ -88,12 +88,15 @@ export function placeText(x: XAxis, value: number): string {
 }
 
 function yText({ log, quantity }: PlotLook, value: number): string {
-  if (log) {
-    const power = Math.log10(value);
-    return Math.abs(power - Math.round(power)) < 1e-6 ? digits(value) : '';
-  }
+  if (log) return isRound(value) ? digits(value) : '';
   if (quantity === 'utilized' || quantity === 'original') return `${digits(100 * value)}\u00a0%`;
   return Math.abs(value) >= 10_000 ? compact(value) : digits(value);
+}
+
+/** 1, 2 or 5 times a power of ten: as many as a logarithmic axis has room for. */
+function isRound(value: number): boolean {
+  const mantissa = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
+  return [1, 2, 5].some((round) => Math.abs(mantissa - round) < 1e-6);
 }
 
 /** Means last: they are drawn over the seeds. */
