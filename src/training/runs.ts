@@ -157,5 +157,8 @@ export function deleteRun(folder: string): void {
   readRun(folder);
   rmSync(folder, { recursive: true, force: true });
   const parent = path.dirname(folder);
-  if (parent.endsWith('.runs') && readdirSync(parent).length === 0) rmSync(parent, { recursive: true });
+  if (!parent.endsWith('.runs')) return;
+  const left = readdirSync(parent);
+  // What clusters were told, and nothing else: the folder goes with its last run.
+  if (left.every((name) => /\.slurm\.(?:sh|txt)$/.test(name))) rmSync(parent, { recursive: true });
 }

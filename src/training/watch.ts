@@ -14,6 +14,9 @@ const LOOK_MS = 250;
 /** Between two looks at the folder: runs that others start. */
 const LIST_MS = 1000;
 
+/** A place that does not answer holds nothing up for longer than this: what it says is told when it comes. */
+const PATIENCE_MS = 1000;
+
 /** Between two questions to a place: processes are asked often, a cluster's controller seldom. */
 const ASK_MS: Readonly<Record<LauncherRecipe['kind'], number>> = { here: 1000, slurm: 5000 };
 
@@ -95,6 +98,7 @@ interface Watched {
 class Watch {
   private readonly watched = new Map<string, Watched>();
   private listedAt = -Infinity;
+  private asking: Promise<void> | undefined;
   private readonly askedAt = new Map<LauncherRecipe['kind'], number>();
 
   constructor(private readonly options: WatchOptions) {}
@@ -102,7 +106,7 @@ class Watch {
   async look(): Promise<readonly RunSummary[]> {
     if (performance.now() - this.listedAt >= LIST_MS) this.list();
     for (const one of this.watched.values()) this.reread(one);
-    await this.ask();
+    await this.askPatiently();
     for (const one of this.watched.values()) {
       await this.follow(one);
       this.tell(one);
@@ -143,6 +147,13 @@ class Watch {
     } catch {
       // Deleted meanwhile: the next list says so.
     }
+  }
+
+  private async askPatiently(): Promise<void> {
+    this.asking ??= this.ask().finally(() => {
+      this.asking = undefined;
+    });
+    await Promise.race([this.asking, sleep(PATIENCE_MS)]);
   }
 
   private async ask(): Promise<void> {

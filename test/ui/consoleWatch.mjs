@@ -20,6 +20,11 @@ const WORKBENCH_NOISE = [
     text: /^%c( {2}ERR|\[Extension Host\]) .*spawn \S+\/@vscode\/ripgrep\/bin\/rg ENOENT/,
     url: LOGGED,
   },
+  // A reload cuts off what the workbench was just reading of its own settings.
+  {
+    text: /^%c {2}ERR color: #f33 \S+ Unable to read file '\S+\/\.vscode\/\w+\.json' \(Canceled: Canceled\)/,
+    url: LOGGED,
+  },
   // Sign-in for features that are switched off.
   {
     text: /^%c {2}ERR color: #f33 Error: Timed out waiting for authentication provider 'github' to register\./,

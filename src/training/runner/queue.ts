@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { LAUNCH_VARIABLE } from '../launchers/claim';
 import { isStopRequested, readRun, runPaths, writeState } from '../run/runFolder';
 
 /** Several runs, at most so many at a time, each in a process of its own. @returns 1 when one of them failed */
@@ -27,6 +28,8 @@ export async function runQueue(folders: readonly string[], jobs: number): Promis
 /** It was asked to stop before its turn came. */
 function stopBefore(folder: string): void {
   const { launch, state } = readRun(folder);
+  // Withdrawn, or started again by somebody else: what comes of it is theirs to say.
+  if (launch?.launchId !== process.env[LAUNCH_VARIABLE]) return;
   const attempt = launch?.attempt ?? 1;
   writeState(folder, {
     ...(state ?? { seconds: 0 }),

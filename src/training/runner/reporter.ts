@@ -13,11 +13,15 @@ export class Reporter {
   private state: StateRecord;
   private writtenAt = -Infinity;
 
-  /** @param before what earlier attempts came to */
+  /**
+   * @param before what earlier attempts came to
+   * @param isOurs whether this process still has the run: once another one has taken it over, nothing is written any more
+   */
   constructor(
     private readonly folder: string,
     attempt: number,
     before: StateRecord | undefined,
+    private readonly isOurs: () => boolean,
   ) {
     const { message: _message, exitCode: _exitCode, secondsLeft: _left, ...kept } = before ?? { seconds: 0 };
     this.state = { ...kept, state: 'running', attempt, updatedAt: new Date().toISOString() };
@@ -37,13 +41,13 @@ export class Reporter {
 
   /** Events, and what the newest of them say of the state. */
   tell(events: readonly RunEvent[]): void {
-    appendEvents(this.folder, events);
+    if (this.isOurs()) appendEvents(this.folder, events);
     for (const event of events) this.learn(event);
   }
 
   /** Writes what was held back. */
   write(): void {
-    writeState(this.folder, this.state);
+    if (this.isOurs()) writeState(this.folder, this.state);
     this.writtenAt = performance.now();
   }
 

@@ -1,5 +1,5 @@
 import { printable } from '../../checkpoint/errors';
-import { claimRun } from '../launchers/claim';
+import { claimRun, isStillOurs } from '../launchers/claim';
 import { readRun } from '../run/runFolder';
 import { Reporter } from './reporter';
 import { StopWish } from './stopWish';
@@ -12,7 +12,7 @@ export async function runOne(folder: string): Promise<number> {
   // Cancelled, or started again, before this process got to it.
   if ((await claimRun(folder)) === undefined) return 0;
   const run = readRun(folder);
-  const reporter = new Reporter(folder, run.launch?.attempt ?? 1, run.state);
+  const reporter = new Reporter(folder, run.launch?.attempt ?? 1, run.state, () => isStillOurs(folder));
   const wish = new StopWish(folder);
   wish.onWanted(() => {
     reporter.update({ state: 'stopping' });
