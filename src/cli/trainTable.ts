@@ -7,7 +7,7 @@ import { bar, pad, paint, wrap, type Style } from './terminal';
 
 const RUNS: RowNames<TrainedRun> = { of: ({ label }) => printable(label), isPath: () => false };
 
-const BAR_CELLS = 30;
+const [FEWEST_CELLS, BAR_CELLS] = [6, 30];
 
 /** Evaluations that a line of blocks shows. */
 const CURVE_CELLS = 16;
@@ -126,15 +126,20 @@ function renderComparison(
   const best = higherIsBetter ? most : least;
   const name = METRICS[metric ?? ''] ?? metric ?? 'Metric';
   const direction = higherIsBetter ? '' : ', lower is better';
+  const texts = groups.map(({ mean = NaN, deviation, compressionRate }) => {
+    const spread = deviation === undefined ? '' : ` ${display.unicode ? '±' : '+-'} ${digits(deviation)}`;
+    const size = compressionRate === undefined ? '' : `  ${percent(compressionRate)} of the parameters`;
+    return `${figure(mean, metric)}${spread}${size}`;
+  });
+  const longest = Math.max(...texts.map((text) => text.length));
+  const room = (display.width ?? Infinity) - width - longest - 4;
+  const cells = Math.max(FEWEST_CELLS, Math.min(BAR_CELLS, room));
   return [
     paint(`${name} at the end${direction}`, 'bold', display),
-    ...groups.map(({ label, mean = NaN, deviation, compressionRate }) => {
-      const fill = bar((mean - from) / (most - from || 1), BAR_CELLS, display);
-      const spread = deviation === undefined ? '' : ` ${display.unicode ? '±' : '+-'} ${digits(deviation)}`;
-      const size = compressionRate === undefined ? '' : `  ${percent(compressionRate)} of the parameters`;
-      const shown = `${figure(mean, metric)}${spread}`;
+    ...groups.map(({ label, mean = NaN }, i) => {
+      const fill = bar((mean - from) / (most - from || 1), cells, display);
       const style = mean === best ? 'green' : undefined;
-      return `${pad(label, width, 'left')}  ${paint(fill, style, display)}  ${shown}${size}`;
+      return `${pad(label, width, 'left')}  ${paint(fill, style, display)}  ${texts[i] ?? ''}`;
     }),
   ];
 }
