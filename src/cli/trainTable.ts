@@ -126,13 +126,17 @@ function renderComparison(
   const best = higherIsBetter ? most : least;
   const name = METRICS[metric ?? ''] ?? metric ?? 'Metric';
   const direction = higherIsBetter ? '' : ', lower is better';
-  const texts = groups.map(({ mean = NaN, deviation, compressionRate }) => {
+  const textOf = ({ mean = NaN, deviation, compressionRate }: TrainingGroup, isShort: boolean): string => {
     const spread = deviation === undefined ? '' : ` ${display.unicode ? '±' : '+-'} ${digits(deviation)}`;
-    const size = compressionRate === undefined ? '' : `  ${percent(compressionRate)} of the parameters`;
+    const of = isShort ? '' : ' of the parameters';
+    const size = compressionRate === undefined ? '' : `  ${percent(compressionRate)}${of}`;
     return `${figure(mean, metric)}${spread}${size}`;
-  });
-  const longest = Math.max(...texts.map((text) => text.length));
-  const room = (display.width ?? Infinity) - width - longest - 4;
+  };
+  const roomFor = (texts: readonly string[]): number =>
+    (display.width ?? Infinity) - width - Math.max(...texts.map((text) => text.length)) - 4;
+  const long = groups.map((group) => textOf(group, false));
+  const texts = roomFor(long) >= FEWEST_CELLS ? long : groups.map((group) => textOf(group, true));
+  const room = roomFor(texts);
   const cells = Math.max(FEWEST_CELLS, Math.min(BAR_CELLS, room));
   return [
     paint(`${name} at the end${direction}`, 'bold', display),

@@ -22,7 +22,14 @@ export class RecipeLens implements vscode.CodeLensProvider, vscode.Disposable {
       ...[this.changed, folders, folders.onDidCreate(change), folders.onDidDelete(change)],
       vscode.workspace.onDidGrantWorkspaceTrust(change),
     ];
-    hub.onChange(change);
+    // Runs that get further are told of every second: only how many there are, and how many go on, is on show.
+    const counts = new Map<string, string>();
+    hub.onChange(({ path, runs, live }) => {
+      const count = `${runs.length} ${live.length}`;
+      if (counts.get(path) === count) return;
+      counts.set(path, count);
+      change();
+    });
   }
 
   async provideCodeLenses(document: vscode.TextDocument): Promise<vscode.CodeLens[]> {

@@ -81,7 +81,9 @@ describe('training in a real VS Code', { timeout: 1_200_000 }, () => {
     assert.equal(trainers(workbench)[0]?.pid, run.pid, 'the same process');
     await workbench.runCommand('Terminal: Focus Terminal');
     await workbench.page
-      .locator('.terminal-tab, .terminal-tabs-entry, .single-terminal-tab', { hasText: 'long' })
+      .locator('.terminal-tab, .terminal-tabs-entry, .single-terminal-tab', {
+        hasText: 'long: sine-low-rank, k = 2',
+      })
       .first()
       .waitFor();
     await workbench.screenshot('training-task');
@@ -239,7 +241,8 @@ describe('training in a workspace that is not trusted', { timeout: 300_000 }, ()
       .first()
       .click();
     // The editor of trust lies over all others.
-    await workbench.page.keyboard.press('Escape');
+    const close = workbench.page.locator('.monaco-modal-editor-block .codicon-close').first();
+    if (await close.isVisible()) await close.click();
     await workbench.explorerRow(SHORT).dblclick();
     await lens(workbench, /^\s*Train$/).waitFor();
   });

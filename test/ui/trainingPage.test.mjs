@@ -286,7 +286,7 @@ describe('the page of runs', () => {
       await show(page, trainingMessages(syntheticComparison()));
       await button(page, 'New Comparison…').click();
       const form = page.getByRole('region', { name: 'New comparison' });
-      await form.getByText('4 runs, on this machine · 40K parameters trained').waitFor();
+      await form.getByText('4 runs, on this machine · 40,000 parameters trained').waitFor();
       const ranks = form.getByRole('textbox', { name: 'Ranks' });
       await ranks.fill('1, x');
       await form.getByText('“x” is no whole number').waitFor();

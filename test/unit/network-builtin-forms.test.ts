@@ -85,7 +85,7 @@ describe('parameters', () => {
       vocabulary: 50265,
     };
     for (const kind of ['lora', 'sine-lora'] as const) {
-      const trained = [1, 2, 4, 8].map((rank) => count(roberta, { kind, rank }).trained);
+      const trained: number[] = [1, 2, 4, 8].map((rank) => count(roberta, { kind, rank }).trained);
       assert.deepEqual(trained, [36_864, 73_728, 147_456, 294_912]);
     }
     const { total, dense, trained } = count(roberta, { kind: 'lora', rank: 4 });

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { printable } from '../../../webview/model/names';
 import type { PanelServices } from '../panel/page';
 import { GroupTerminal, type Followed } from './groupTerminal';
 import { comparisonSweep, lookAtFile, saveRecipe } from './recipeFile';
@@ -84,13 +85,16 @@ export class RunTasks implements vscode.TaskProvider, vscode.Disposable {
   /** Every group that goes on has a terminal. */
   private attach(runs: RecipeRuns): void {
     if (this.starting > 0 || !vscode.workspace.isTrusted) return;
+    const folder = vscode.workspace.getWorkspaceFolder(vscode.Uri.file(runs.path));
     for (const { record } of runs.live) {
-      if (this.shown.has(record.group)) continue;
-      this.shown.add(record.group);
-      const recipe = vscode.Uri.file(runs.path);
-      const folder = vscode.workspace.getWorkspaceFolder(recipe);
-      const definition: RunTaskDefinition = { type: TASK_TYPE, recipe: runs.path, group: record.group };
-      void this.execute(this.task(definition, folder));
+      const { group } = record;
+      if (this.shown.has(group)) continue;
+      this.shown.add(group);
+      const task = this.task({ type: TASK_TYPE, recipe: runs.path, group }, folder);
+      const together = runs.runs.filter((run) => run.record.group === group).length;
+      const what = together > 1 ? vscode.l10n.t('{0} runs', together) : printable(record.label);
+      task.name = `${stemOf(runs.path)}: ${what}`;
+      void this.execute(task);
     }
     this.forget(runs);
   }
@@ -175,8 +179,11 @@ function recipeOf({ recipe }: RunTaskDefinition, folder: vscode.WorkspaceFolder 
 }
 
 /** What the list of tasks and the terminal call it. */
-function nameOf({ recipe, compare, group }: RunTaskDefinition): string {
-  const name = path.basename(recipe).replace(/\.rankscope\.json$/i, '');
-  if (group !== undefined) return `${name}: ${group}`;
+function nameOf({ recipe, compare }: RunTaskDefinition): string {
+  const name = stemOf(recipe);
   return compare === true ? vscode.l10n.t('compare forms of {0}', name) : vscode.l10n.t('train {0}', name);
+}
+
+function stemOf(recipe: string): string {
+  return path.basename(recipe).replace(/\.rankscope\.json$/i, '');
 }

@@ -85,12 +85,14 @@ export class TrainingCommands {
 
   /** What was clicked, the panel or editor in front, or what is chosen among the recipes of the workspace. */
   private async recipe(given: unknown): Promise<vscode.Uri | undefined> {
-    if (given instanceof vscode.Uri) return given;
-    const { active } = this.trainings;
-    if (active !== undefined) return active;
+    return given instanceof vscode.Uri ? given : (this.inFront ?? this.chooseRecipe());
+  }
+
+  /** The recipe of the panel or of the editor in front. */
+  private get inFront(): vscode.Uri | undefined {
     const open = vscode.window.activeTextEditor?.document.uri;
-    if (open?.scheme === 'file' && isRecipe(open.path)) return open;
-    return this.chooseRecipe();
+    const isOpen = open?.scheme === 'file' && isRecipe(open.path);
+    return this.trainings.active ?? (isOpen ? open : undefined);
   }
 
   private async chooseRecipe(): Promise<vscode.Uri | undefined> {
@@ -120,14 +122,8 @@ export class TrainingCommands {
     title: string,
     applies: (run: RunSummary) => boolean,
   ): Promise<{ readonly recipe: vscode.Uri; readonly folders: readonly string[] } | undefined> {
-    const front = given instanceof vscode.Uri ? given : this.trainings.active;
-    const { hub } = this.services;
-    const of = front === undefined ? undefined : hub.of(front.fsPath);
-    const candidates = (of === undefined ? hub.all : [of]).flatMap(({ path: file, runs }) =>
-      runs.filter(applies).map((run) => ({ file, run })),
-    );
-    const [first] = candidates;
-    if (first === undefined) {
+    const candidates = await this.candidates(given, applies);
+    if (candidates.length === 0) {
       void vscode.window.showInformationMessage(vscode.l10n.t('There is no such run.'));
       return undefined;
     }
@@ -137,6 +133,23 @@ export class TrainingCommands {
     // What is asked at once is of one recipe.
     const folders = chosen.filter(({ file }) => file === one.file).map(({ run }) => run.folder);
     return { recipe: vscode.Uri.file(one.file), folders };
+  }
+
+  private async candidates(
+    given: unknown,
+    applies: (run: RunSummary) => boolean,
+  ): Promise<readonly Candidate[]> {
+    const followed = this.services.hub.all.map(({ path: file }) => file);
+    const front = given instanceof vscode.Uri ? given : this.inFront;
+    const recipe = front ?? (followed.length === 0 ? await this.chooseRecipe() : undefined);
+    const files = recipe === undefined ? followed : [recipe.fsPath];
+    const all = await Promise.all(
+      files.map(async (file) => {
+        const runs = await this.services.engine.request('runs', { path: file });
+        return runs.filter(applies).map((run) => ({ file, run }));
+      }),
+    );
+    return all.flat();
   }
 }
 

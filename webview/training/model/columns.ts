@@ -1,9 +1,18 @@
 /** The columns of the table of runs: what each means, how it sorts and how it reads. */
 import { printable } from '../../model/names';
-import { compact, count, percent, seconds } from '../../model/numbers';
+import { count, percent, seconds } from '../../model/numbers';
 import { sortedBy, type Direction } from '../../model/sorting';
 import type { RunSummary } from '../protocol';
-import { digits, fractionOf, launcherText, metricText, reasonOf, stateText, timeText } from './words';
+import {
+  digits,
+  fractionOf,
+  launcherText,
+  metricText,
+  parametersText,
+  reasonOf,
+  stateText,
+  timeText,
+} from './words';
 
 export const COLUMN_IDS = [
   'state',
@@ -110,7 +119,7 @@ export const COLUMNS: readonly Column[] = [
     ...{ ...NUMBER, id: 'parameters', title: 'Parameters', width: 86, priority: 4 },
     description: 'Parameters of the network in its form',
     value: ({ status }) => status.parameters?.total,
-    text: ({ status }) => shown(status.parameters?.total, compact),
+    text: ({ status }) => shown(status.parameters?.total, parametersText),
   },
   {
     ...{ ...NUMBER, id: 'rate', title: 'Compression', width: 94, priority: 5 },

@@ -1,5 +1,5 @@
 /** What runs are and what their numbers mean, in words. */
-import { count, counted, percent, remaining, significant } from '../../model/numbers';
+import { compact, count, counted, percent, remaining, significant } from '../../model/numbers';
 import { printable } from '../../model/names';
 import type { CurveId, RunState, RunSummary } from '../protocol';
 
@@ -110,9 +110,15 @@ export function stateText(run: RunSummary): string {
   return goesOn && fraction !== undefined ? `${title} ${Math.floor(100 * fraction)}\u00a0%` : title;
 }
 
-/** Why a run is as it is: its own words, then its place's. */
+/** Parameters to the last one while that can be read: 2,273, 1.28M. */
+export function parametersText(parameters: number): string {
+  return parameters < 100_000 ? count(parameters) : compact(parameters);
+}
+
+/** Why a run is as it is: its own words, then its place's. Of one that runs, its place only says where. */
 export function reasonOf({ status, detail }: RunSummary): string {
-  return [status.message, detail].filter((text) => text !== undefined && text !== '').join(' · ');
+  const place = status.state === 'running' ? undefined : detail;
+  return [status.message, place].filter((text) => text !== undefined && text !== '').join(' · ');
 }
 
 const ORDER: readonly RunState[] = [

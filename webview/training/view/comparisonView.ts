@@ -1,10 +1,10 @@
 /** What came of it: a bar a variant, at equal rank, with parameters and compression rate. */
-import { compact, count, counted, percent } from '../../model/numbers';
+import { count, counted, percent } from '../../model/numbers';
 import type { Theme } from '../../theme';
 import { element } from '../../view/element';
 import { Segmented } from '../../view/segmented';
 import type { Comparison, ComparisonGroup, ComparisonRow, Statistic } from '../model/comparison';
-import { metricText, metricTitle } from '../model/words';
+import { metricText, metricTitle, parametersText } from '../model/words';
 import { lineColour } from './runsChart';
 
 export class ComparisonView {
@@ -104,7 +104,11 @@ function tableRow(row: ComparisonRow, metric: string | undefined, theme: Theme):
     mean === undefined || seeds < 2 || least === undefined || largest === undefined
       ? ''
       : `${metricText(metric, least)} … ${metricText(metric, largest)}`;
-  const name = element('th', { attributes: { scope: 'row' } }, element('bdi', { text: label }));
+  const name = element(
+    'th',
+    { attributes: { scope: 'row' } },
+    element('bdi', { text: label.replaceAll(' = ', '\u00a0=\u00a0') }),
+  );
   if (seeds > 1) name.append(element('span', { class: 'comparison-range', text: counted(seeds, 'seed') }));
   const value = element(
     'td',
@@ -116,8 +120,9 @@ function tableRow(row: ComparisonRow, metric: string | undefined, theme: Theme):
     }),
     ...(range === '' ? [] : [element('span', { class: 'comparison-range', text: range })]),
   );
-  const cost = element('td', { text: parameters === undefined ? '·' : compact(parameters) });
-  if (trained !== undefined && trained !== parameters) cost.title = `${compact(trained)} of them trained`;
+  const cost = element('td', { text: parameters === undefined ? '·' : parametersText(parameters) });
+  if (trained !== undefined && trained !== parameters)
+    cost.title = `${parametersText(trained)} of them trained`;
   return element(
     'tr',
     {},

@@ -1,5 +1,5 @@
 /** The form of a new comparison: forms, ranks, ω, seeds, learning rates; what would be started, before it is. */
-import { compact, counted, percent } from '../../model/numbers';
+import { counted, percent } from '../../model/numbers';
 import { printable } from '../../model/names';
 import {
   button,
@@ -22,6 +22,7 @@ import {
   type SweepFormKind,
 } from '../model/sweep';
 import { formTitle } from '../model/variants';
+import { parametersText } from '../model/words';
 import type { TrainingOutline } from '../protocol';
 
 export interface SweepFormActions {
@@ -149,7 +150,7 @@ function wordsOf({ runs, parameters, launcher }: TrainingOutline): string {
   const cost =
     parameters === undefined
       ? ''
-      : ` · ${compact(parameters.trained)} parameters trained of ${compact(parameters.total)}, ${percent(parameters.dense > 0 ? parameters.total / parameters.dense : 1)} of dense`;
+      : ` · ${parametersText(parameters.trained)} parameters trained of ${parametersText(parameters.total)}, ${percent(parameters.dense > 0 ? parameters.total / parameters.dense : 1)} of dense`;
   return `${counted(runs.length, 'run')}, ${launcher === 'here' ? 'on this machine' : printable(launcher)}${cost}`;
 }
 

@@ -55,13 +55,14 @@ export class TrainingHeader {
       'header',
       { class: 'page-header' },
       this.progress.element,
-      element('div', { class: 'model' }, title, this.facts, this.commandLine),
+      element('div', { class: 'model' }, title, this.facts),
       element(
         'div',
         { class: 'actions' },
         ...[this.status, this.stop.element, this.train.element, this.compare.element, this.form.element],
         button('Open Recipe', actions.openRecipe),
       ),
+      this.commandLine,
     );
   }
 
@@ -131,12 +132,14 @@ function factsOf(shown: readonly RunSummary[], first: RunSummary): readonly Fact
   const backend = shown.find(({ status }) => status.backend !== undefined)?.status.backend;
   const places = [...new Set(shown.map(launcherKind))];
   const reason = shown.length === 1 ? reasonOf(first) : '';
+  const place = shown.length === 1 && first.status.state === 'running' ? first.detail : undefined;
   return [
     { text: statesText(shown) },
     ...(reason === '' ? [] : [{ text: nameTitle(reason) }]),
     ...places.map((text) => ({ text })),
     ...(backend === undefined ? [] : [{ text: nameTitle(backend.name), title: nameTitle(backend.about) }]),
     ...(first.launch === undefined ? [] : [{ text: `on ${nameTitle(first.launch.host)}` }]),
+    ...(place === undefined ? [] : [{ text: nameTitle(place) }]),
   ];
 }
 

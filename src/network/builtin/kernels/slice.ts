@@ -2,7 +2,7 @@
  * Parts of arrays on the WebAssembly backend, whose own kernel copies the whole array first, or takes elements one by
  * one.
  */
-import type { NamedAttrMap, Tensor } from '@tensorflow/tfjs-core';
+import type { NamedAttrMap } from '@tensorflow/tfjs-core';
 import type { Tf } from '../architecture';
 import { sizeOf, type Call, type TensorInfo } from './wasmHeap';
 
@@ -25,15 +25,9 @@ export function slice(tf: Tf, original: (call: Call) => TensorInfo): (call: Call
 
 function partOf(tf: Tf, x: TensorInfo, attrs: NamedAttrMap): readonly [readonly number[], readonly number[]] {
   const { begin, size } = attrs;
-  // Of the array, these look at the shape alone.
-  const tensor = x as Tensor;
   // What `tf.slice` takes is handed over as it is given: -1 for the rest, axes left out.
-  const [first = [], sizes = []] = tf.slice_util.parseSliceParams(
-    tensor,
-    begin as number[],
-    size as number[],
-  );
-  tf.slice_util.assertParamsValid(tensor, first, sizes);
+  const [first = [], sizes = []] = tf.slice_util.parseSliceParams(x, begin as number[], size as number[]);
+  tf.slice_util.assertParamsValid(x, first, sizes);
   return [first, sizes];
 }
 
