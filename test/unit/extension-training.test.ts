@@ -87,7 +87,7 @@ describe('what a run told', () => {
     const series = new RunSeries();
     const events: RunEvent[] = [
       train(10, 2, { learningRate: 0.1, samplesPerSecond: 500, more: { norm: 3 } }),
-      { ...evaluation(10, 55), loss: 1.5 },
+      evaluation(10, 55, { loss: 1.5 }),
       utilization(10, 4, 5),
       { kind: 'note', step: 10, message: 'slow' },
     ];
@@ -318,7 +318,7 @@ function scriptedEngine(listed: () => readonly RunSummary[] = () => []) {
       return Promise.resolve(listed());
     },
     run: (_: string, { path }: { path: string }, listener: JobListener, signal: AbortSignal) =>
-      new Promise((resolve, reject) => {
+      new Promise((_resolve, reject) => {
         watches.push({ path, listener, signal, fail: reject });
         signal.addEventListener('abort', () => {
           reject(new EngineError('cancelled', true));

@@ -62,8 +62,9 @@ export const train = (step: number, loss: number, more: object = {}): RunEvent =
   ...more,
 });
 
-export const evaluation = (step: number, value: number): RunEvent => ({
+export const evaluation = (step: number, value: number, more: { readonly loss?: number } = {}): RunEvent => ({
   ...{ kind: 'evaluation', step, metric: 'accuracy', higherIsBetter: true, value },
+  ...more,
 });
 
 export const utilization = (step: number, ...used: readonly number[]): RunEvent => ({

@@ -19,7 +19,12 @@ import {
   type SweepForm,
 } from '../../webview/training/model/sweep';
 import { variantsOf } from '../../webview/training/model/variants';
-import { INITIAL_VIEW, restoredView, storedView } from '../../webview/training/model/viewState';
+import {
+  INITIAL_VIEW,
+  restoredView,
+  storedView,
+  type ViewState,
+} from '../../webview/training/model/viewState';
 import {
   commandText,
   curveText,
@@ -410,13 +415,13 @@ describe('the form of a new comparison', () => {
 
 describe('the stored view', () => {
   test('comes back as it was', () => {
-    const view = {
+    const view: ViewState = {
       ...INITIAL_VIEW,
       ...{ scope: 'all', selected: ['/a'], quantity: 'loss', x: 'epoch', log: true, hidden: ['k'] },
       ...{ statistic: 'last', layersOf: '/a', plotAs: 'table', comparing: true, pageScroll: 12 },
       sort: { column: 'best', direction: 'ascending' },
       form: { forms: ['sine'], rank: '1', omega: '', seed: '2', learningRate: '' },
-    } as const;
+    };
     assert.deepEqual(restoredView(JSON.parse(JSON.stringify(storedView(view)))), view);
   });
 

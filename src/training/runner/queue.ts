@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { LAUNCH_VARIABLE } from '../launchers/claim';
 import { isStopRequested, readRun, runPaths, writeState } from '../run/runFolder';
 
@@ -14,13 +15,13 @@ export async function runQueue(folders: readonly string[], jobs: number): Promis
     for (const child of running) child.kill('SIGTERM');
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
+  const workers = Math.max(1, Math.min(Number.isInteger(jobs) ? jobs : 1, folders.length));
   const worker = async (): Promise<void> => {
     for (let folder = waiting.shift(); folder !== undefined; folder = waiting.shift()) {
       if (ending || isStopRequested(folder)) stopBefore(folder);
-      else if ((await inChild(folder, running)) !== 0) failed = true;
+      else if ((await inChild(folder, running, workers)) !== 0) failed = true;
     }
   };
-  const workers = Math.max(1, Math.min(Number.isInteger(jobs) ? jobs : 1, folders.length));
   await Promise.all(Array.from({ length: workers }, worker));
   return failed ? 1 : 0;
 }
@@ -39,11 +40,17 @@ function stopBefore(folder: string): void {
   });
 }
 
-function inChild(folder: string, running: Set<ChildProcess>): Promise<number> {
+/** Each run takes its share of the cores: TensorFlow takes all of them unless it is told. */
+function shareOf(workers: number): NodeJS.ProcessEnv {
+  return { TF_NUM_INTRAOP_THREADS: String(Math.max(1, Math.floor(cpus().length / workers))), ...process.env };
+}
+
+function inChild(folder: string, running: Set<ChildProcess>, workers: number): Promise<number> {
   const log = openSync(runPaths(folder).log, 'a');
   const [, program = ''] = process.argv;
   const child = spawn(process.execPath, [...process.execArgv, program, folder], {
     stdio: ['ignore', log, log],
+    env: shareOf(workers),
     windowsHide: true,
   });
   closeSync(log);
