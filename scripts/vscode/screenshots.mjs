@@ -1,11 +1,12 @@
-// npm run screenshots [-- panel convert utilize]: the pictures of the README, of the packaged extension with its sample in a real
+// npm run screenshots [-- panel convert utilize train]: the pictures of the README, of the packaged extension with its sample in a real
 // VS Code.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { AuditPanel } from '../../test/ui/auditPanel.mjs';
 import { ConversionPanel } from '../../test/ui/conversionPanel.mjs';
-import { ROOT, SAMPLE, Workbench } from '../../test/ui/harness.mjs';
+import { eventually, ROOT, SAMPLE, Workbench } from '../../test/ui/harness.mjs';
 import { MeasurementPanel } from '../../test/ui/measurementPanel.mjs';
+import { TrainingPanel } from '../../test/ui/trainingPanel.mjs';
 import { recompressed } from './png.mjs';
 
 const FOLDER = path.join(ROOT, 'media/screenshots');
@@ -18,6 +19,7 @@ const JOB_MS = 300_000;
 
 const NAME = path.basename(SAMPLE);
 const RECIPE = 'glyphs.rankscope.json';
+const TRAINED = 'spheres.rankscope.json';
 
 /** Each opens something in a workbench with these files and gives the page's frame, with the themes it is taken in. */
 const PICTURES = {
@@ -54,6 +56,18 @@ const PICTURES = {
       const panel = await MeasurementPanel.of(workbench, RECIPE);
       await panel.outcome(JOB_MS);
       await panel.row('hidden/kernel').click();
+      return panel.frame;
+    },
+  },
+  train: {
+    files: [path.join(path.dirname(SAMPLE), TRAINED)],
+    themes: ['dark'],
+    open: async (workbench) => {
+      await workbench.explorerRow(TRAINED).dblclick();
+      await workbench.page.locator('.codelens-decoration a', { hasText: 'Compare Forms' }).click();
+      const panel = await TrainingPanel.of(workbench, TRAINED);
+      const isDone = (rows) => rows.length === 3 && rows.every(({ state }) => state === 'Done');
+      await eventually('three runs', async () => isDone(await panel.rows()), JOB_MS);
       return panel.frame;
     },
   },

@@ -9,6 +9,7 @@ import { UsageError } from '../../src/cli/flags';
 import { parseTrain } from '../../src/cli/trainArguments';
 import { renderRuns } from '../../src/cli/trainTable';
 import { renderTrainingFigure } from '../../src/engine/figures/training';
+import { textWidth } from '../../src/engine/report/display';
 import type { TrainedRun, TrainingDocument } from '../../src/engine/trainingDocument';
 import { temporaryFolder } from '../fixtures/handmade';
 
@@ -127,7 +128,7 @@ test('what is printed fits a narrow terminal, and says what went wrong', () => {
   const narrow = renderRuns(document, { width: 60, color: false, unicode: true });
   const lines = narrow.split('\n');
   assert.match(lines[0] ?? '', /^RUN +STATE +.*IOU/);
-  for (const line of lines.slice(0, 10)) assert.ok([...line].length <= 60 || line.startsWith('  /'), line);
+  for (const line of lines.slice(0, 10)) assert.ok(textWidth(line) <= 60 || line.startsWith('  /'), line);
   assert.match(narrow, /seed 1 failed: no space left/);
   const piped = renderRuns(document, { color: false, unicode: false });
   assert.match(piped, /sine, k = 1 {6}#+\.* {2}91\.00 % \+- 1\.41 {2}10 % of the parameters/);
@@ -198,13 +199,13 @@ describe('the program', () => {
     let said = '';
     child.stderr.on('data', (text: Buffer) => (said += text.toString()));
     const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
-    const begun = () => /running/.test(rankscope('--list').stdout);
+    const begun = () => rankscope('--list').stdout.includes('running');
     for (let i = 0; i < 100 && !begun(); i++) await sleep(200);
     await sleep(500);
     child.kill('SIGINT');
     assert.equal(await ended, 130);
     assert.match(said, /asked to keep a checkpoint and stop: .* --resume goes on with them/);
-    const stopped = () => /stopped/.test(rankscope('--list').stdout);
+    const stopped = () => rankscope('--list').stdout.includes('stopped');
     for (let i = 0; i < 50 && !stopped(); i++) await sleep(200);
     assert.ok(stopped());
     const again = rankscope('--resume', '--detach');

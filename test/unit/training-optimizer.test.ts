@@ -10,7 +10,10 @@ import { tf, withTensors } from './trainingTensors';
 
 withTensors();
 
-type Pair = { readonly weight: readonly number[]; readonly bias: readonly number[] };
+interface Pair {
+  readonly weight: readonly number[];
+  readonly bias: readonly number[];
+}
 
 const gradient = ({ weight, bias }: Pair) => ({
   weight: tf.tensor([...weight], [2, 3]),

@@ -31,6 +31,7 @@ import {
   differenceText,
   launcherText,
   metricText,
+  noteTexts,
   progressText,
   stateText,
   statesText,
@@ -360,6 +361,12 @@ describe('the words of runs', () => {
       ),
       ['34.5 %', '4,123/s', '9.00 %'],
     );
+  });
+
+  test('repeat no remark, and leave older ones to the log', () => {
+    const note = (message: string, step?: number) => ({ message, ...(step !== undefined && { step }) });
+    assert.deepEqual(noteTexts([note('a'), note('b', 1200), note('a')]), ['a', 'step 1,200: b']);
+    assert.deepEqual(noteTexts(['1', '2', '3', '4'].map((text) => note(text))), ['2', '3', '4']);
   });
 
   test('give commands as a shell takes them', () => {

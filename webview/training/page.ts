@@ -1,7 +1,7 @@
 /** The page of a recipe's runs: what the host told and what a person chose, in; views, out, a frame at a time. */
 import type { Connection } from '../connection';
 import { Frames, Throttle } from '../frames';
-import { printable, sharedPrefix } from '../model/names';
+import { sharedPrefix } from '../model/names';
 import { select, type SelectMode } from '../model/selection';
 import { onThemeChange, readTheme } from '../theme';
 import { element } from '../view/element';
@@ -12,18 +12,12 @@ import { COLUMN_IDS, firstDirection } from './model/columns';
 import { comparisonOf } from './model/comparison';
 import { quantitiesOf, shownQuantity } from './model/plot';
 import { layersRun, runsOf, shownRuns } from './model/shown';
-import {
-  isLive,
-  NOTHING_YET,
-  receive,
-  withoutFailure,
-  withoutNotice,
-  type TrainingState,
-} from './model/state';
+import { NOTHING_YET, receive, withoutFailure, withoutNotice, type TrainingState } from './model/state';
 import { variantsOf, type Variant } from './model/variants';
 import { restoredView, storedView, type ViewState } from './model/viewState';
-import { metricText, stateTitle } from './model/words';
-import type { FromTraining, RunAction, RunSummary, ToTraining } from './protocol';
+import { noteTexts } from './model/words';
+import type { FromTraining, RunSummary, ToTraining } from './protocol';
+import { Requests } from './requests';
 import { SweepPanel } from './sweepPanel';
 import { ComparisonView } from './view/comparisonView';
 import { EmptyView } from './view/emptyView';
@@ -66,6 +60,7 @@ export class TrainingPage {
   private readonly page = element('main', { class: 'page training' });
   private readonly announcer = new Announcer();
   private readonly hover = new HoverCard();
+  private readonly requests: Requests;
   private readonly header: TrainingHeader;
   private readonly messages: Messages;
   private readonly sweep: SweepPanel;
@@ -82,17 +77,21 @@ export class TrainingPage {
     const change = (changed: Partial<ViewState>): void => {
       this.change(changed);
     };
+    const requests = new Requests(connection, this.announcer, () => {
+      this.change({ selected: [], scope: 'last', comparing: false });
+    });
+    this.requests = requests;
     this.header = this.makeHeader();
     this.messages = this.makeMessages();
     this.sweep = this.makeSweep();
-    this.empty = this.makeEmpty();
+    this.empty = new EmptyView(this.startActions());
     this.plot = new RunsPlot(change, this.hover);
     this.layers = new LayersPlot(change, this.hover);
     this.comparison = new ComparisonView((statistic) => {
       change({ statistic });
     });
     this.actions = new RunActions((action, folders) => {
-      this.act(action, folders);
+      requests.act(action, folders);
     });
     this.table = this.makeTable();
     const plots = element(
@@ -132,21 +131,11 @@ export class TrainingPage {
   }
 
   private receive(message: Told): void {
-    if (message.type === 'runs') this.announce(message.runs);
+    if (message.type === 'runs') this.requests.announceEnds(message.runs, this.state.runs);
     if (message.type === 'layers') setSharedPrefix(sharedPrefix(message.layers.names));
     this.state = receive(this.state, message);
     if (!STREAMS.includes(message.type)) this.urgent = true;
     this.frames.request();
-  }
-
-  /** Ends are said, for those who do not watch. */
-  private announce(runs: readonly RunSummary[]): void {
-    for (const { folder, record, status } of runs) {
-      const before = this.state.runs.get(folder);
-      if (before === undefined || !isLive(before.status.state) || isLive(status.state)) continue;
-      const value = status.value === undefined ? '' : `, ${metricText(status.metric, status.value)}`;
-      this.announcer.tell(`${printable(record.label)}: ${stateTitle(status.state).toLowerCase()}${value}.`);
-    }
   }
 
   private change(changed: Partial<ViewState>): void {
@@ -243,40 +232,10 @@ export class TrainingPage {
     this.restoreScroll = () => undefined;
   };
 
-  private act(action: RunAction, folders: readonly string[]): void {
-    void this.connection.ask({ type: 'act', action, folders }).then((reply) => {
-      this.sayReply(reply);
-    });
-  }
-
-  private start(asked: Parameters<typeof this.connection.ask>[0]): void {
-    void this.connection.ask(asked).then((reply) => {
-      this.sayReply(reply);
-      // What was started is what a person wants to see.
-      if (reply.ok) this.change({ selected: [], scope: 'last', comparing: false });
-    });
-  }
-
-  private sayReply({ message }: { readonly message?: string }): void {
-    if (message !== undefined) this.announcer.say(printable(message));
-  }
-
-  private readonly train = (): void => {
-    this.start({ type: 'train' });
-  };
-
-  private readonly compare = (): void => {
-    this.start({ type: 'compare' });
-  };
-
-  private readonly openRecipe = (): void => {
-    this.connection.send({ type: 'openRecipe' });
-  };
-
   private makeHeader(): TrainingHeader {
+    const { requests } = this;
     return new TrainingHeader(document.body.dataset.resource ?? '', {
-      train: this.train,
-      compare: this.compare,
+      ...this.startActions(),
       openForm: () => {
         this.change({ comparing: !this.view.comparing });
         if (!this.view.comparing) return;
@@ -285,26 +244,42 @@ export class TrainingPage {
         });
       },
       stop: (folders) => {
-        this.act('stop', folders);
+        requests.act('stop', folders);
       },
-      openRecipe: this.openRecipe,
       copyCommand: (text) => {
-        void this.connection.ask({ type: 'copy', text }).then(() => {
-          this.announcer.say('Copied');
-        });
+        requests.copy(text);
       },
     });
+  }
+
+  /** What the head of the page and the page without runs both offer. */
+  private startActions() {
+    const { requests } = this;
+    return {
+      train: () => {
+        requests.train();
+      },
+      compare: () => {
+        requests.compare();
+      },
+      openRecipe: () => {
+        requests.send('openRecipe');
+      },
+      manageTrust: () => {
+        requests.send('manageTrust');
+      },
+    };
   }
 
   private makeMessages(): Messages {
     return new Messages('The runs cannot be followed.', {
       retry: () => {
         this.state = withoutFailure(this.state);
-        this.connection.send({ type: 'retry' });
+        this.requests.send('retry');
         this.paintSoon();
       },
       openLog: () => {
-        this.connection.send({ type: 'openLog' });
+        this.requests.send('openLog');
       },
       dismiss: (notice) => {
         this.state = withoutNotice(this.state, notice);
@@ -319,7 +294,7 @@ export class TrainingPage {
         this.change({ form });
       },
       start: (sweep) => {
-        this.start({ type: 'train', sweep });
+        this.requests.train(sweep);
       },
       close: () => {
         this.change({ comparing: false });
@@ -328,14 +303,6 @@ export class TrainingPage {
         this.paintSoon();
       },
     });
-  }
-
-  private makeEmpty(): EmptyView {
-    const { train, compare, openRecipe } = this;
-    const manageTrust = (): void => {
-      this.connection.send({ type: 'manageTrust' });
-    };
-    return new EmptyView({ train, compare, openRecipe, manageTrust });
   }
 
   private makeTable(): RunTable {
@@ -378,13 +345,7 @@ export class TrainingPage {
 function notesOf(state: TrainingState, shown: readonly RunSummary[]): readonly string[] {
   const [only] = shown;
   if (only === undefined || shown.length > 1) return NO_NOTES;
-  const notes = state.notes.get(only.folder) ?? [];
-  return notes
-    .slice(-MAX_NOTES)
-    .map(({ step, message }) => (step === undefined ? message : `step ${step}: ${message}`));
+  return noteTexts(state.notes.get(only.folder) ?? []);
 }
 
 const NO_NOTES: readonly string[] = [];
-
-/** The newest; all are in the log. */
-const MAX_NOTES = 3;

@@ -108,6 +108,8 @@ export class GroupTerminal implements vscode.Pseudoterminal {
 
   private changed(): void {
     const { runs } = this;
+    // What was over before this terminal was there is known once the runs are listed.
+    if (runs.length === 0 && this.followed?.runs.feed.isKnown === false) return;
     this.say(this.narrator.tell(runs, Date.now(), (folder) => this.logs.has(folder)));
     for (const run of runs) if (run.status.state !== 'queued') this.followLog(run, runs.length > 1);
     if (runs.every(({ status }) => !isLive(status.state))) void this.finish(runs);

@@ -86,6 +86,11 @@ export class TrainingFeed {
     };
   }
 
+  /** All runs were listed once. */
+  get isKnown(): boolean {
+    return this.isComplete;
+  }
+
   /** Those that were started last first. */
   get runs(): readonly RunSummary[] {
     const time = ({ record }: RunSummary): number => Date.parse(record.createdAt);

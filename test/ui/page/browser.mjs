@@ -34,9 +34,10 @@ export async function openPanel(
 
 export function tell(page, ...messages) {
   return page.evaluate((all) => {
+    const placed = ({ type, layers }) => (type === 'layers' && Array.isArray(layers) ? layers : []);
     for (const message of all) {
       // Between test and page numbers travel as text; between host and page spectra are typed arrays.
-      for (const { layer } of Array.isArray(message.layers) ? message.layers : []) {
+      for (const { layer } of placed(message)) {
         if (layer.singularValues !== undefined) layer.singularValues = new Float64Array(layer.singularValues);
         for (const [name, values] of Object.entries(layer.spectra ?? {}))
           layer.spectra[name] = new Float64Array(values);

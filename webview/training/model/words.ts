@@ -2,6 +2,7 @@
 import { compact, count, counted, percent, remaining, significant } from '../../model/numbers';
 import { printable } from '../../model/names';
 import type { CurveId, RunState, RunSummary } from '../protocol';
+import type { Note } from './state';
 
 /** Metrics that are shares of a hundred. */
 const PERCENT_METRICS: readonly string[] = ['accuracy', 'iou'];
@@ -168,6 +169,17 @@ export function progressText(runs: readonly RunSummary[]): string {
 
 function isUnfinished(state: RunState): boolean {
   return state === 'queued' || state === 'running' || state === 'stopping';
+}
+
+/** Of what a run remarked, the newest; all is in its log. */
+const MAX_NOTES = 3;
+
+/** A run that was resumed remarks the same again: once is enough. */
+export function noteTexts(notes: readonly Note[]): readonly string[] {
+  const texts = notes.map(({ step, message }) =>
+    step === undefined ? message : `step ${count(step)}: ${message}`,
+  );
+  return [...new Set(texts)].slice(-MAX_NOTES);
 }
 
 const LAUNCHERS: Readonly<Record<string, string>> = { here: 'this machine', slurm: 'Slurm' };
