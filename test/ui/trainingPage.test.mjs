@@ -126,7 +126,7 @@ describe('the page of runs', () => {
       // Of the only run it needs not be said which.
       await page
         .getByRole('toolbar', { name: 'Selected runs' })
-        .locator('vscode-button', { hasText: 'Resume' })
+        .locator('vscode-button:not([disabled])', { hasText: 'Resume' })
         .click();
       assert.equal((await said(page, 'act')).at(-1).action, 'resume');
       await page.getByRole('button', { name: 'Copy the command' }).click();
@@ -416,8 +416,14 @@ describe('the page of runs', () => {
         ids,
         points: 1024,
       });
-      const late = gaps.filter((gap) => gap > 250);
-      assert.ok(late.length <= 2, `frames that took ${late.map(Math.round).join(', ')} ms`);
+      const late = gaps.filter((gap) => gap > 250).map(Math.round);
+      assert.ok(gaps.length > 100, 'frames went on all the time');
+      // On a busy machine a frame may wait for others; the page must not be what holds it up.
+      assert.ok(
+        late.length <= 0.05 * gaps.length,
+        `of ${gaps.length} frames these took ${late.join(', ')} ms`,
+      );
+      assert.ok(Math.max(...gaps) < 1500, `${Math.max(...gaps)} ms`);
     }));
 });
 

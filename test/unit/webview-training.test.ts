@@ -1,9 +1,16 @@
 /** The page of a recipe's runs: its state, its table, what it compares and what it says. Messages in, words and numbers out. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { COLUMNS, firstDirection, sortedRuns } from '../../webview/training/model/columns';
+import { COLUMNS, firstDirection, sortAfter, sortedRuns } from '../../webview/training/model/columns';
 import { comparisonOf } from '../../webview/training/model/comparison';
-import { layersRun, lastGroup, runsOf, shownRuns } from '../../webview/training/model/shown';
+import {
+  layersRun,
+  lastGroup,
+  runsOf,
+  selectedAfter,
+  shownOf,
+  shownRuns,
+} from '../../webview/training/model/shown';
 import {
   isResumable,
   NOTHING_YET,
@@ -148,6 +155,22 @@ describe('the runs on show', () => {
     assert.equal(shownRuns(all, 'last', ['/gone']).length, 2, 'runs that are gone count for nothing');
   });
 
+  test('are selected as in lists everywhere; a second click takes the only one back', () => {
+    const visible = ['a', 'b', 'c', 'd'];
+    assert.deepEqual(selectedAfter([], 'b', 'only', visible), ['b']);
+    assert.deepEqual(selectedAfter(['b'], 'b', 'only', visible), []);
+    assert.deepEqual(selectedAfter(['b', 'c'], 'b', 'only', visible), ['b']);
+    assert.deepEqual(selectedAfter(['b'], 'd', 'toggle', visible), ['b', 'd']);
+    assert.deepEqual(selectedAfter(['b'], 'd', 'range', visible), ['b', 'c', 'd']);
+  });
+
+  test('are made once for each state', () => {
+    const selected: string[] = [];
+    const once = shownOf(state, 'last', selected, undefined);
+    assert.equal(shownOf({ ...state, notices: ['x'] }, 'last', selected, once), once);
+    assert.equal(shownOf(state, 'all', selected, once).shown.length, 3);
+  });
+
   test('show the layers of the one that was asked for, otherwise of the first that told any', () => {
     const telling = receive(
       state,
@@ -283,6 +306,13 @@ describe('the table of runs', () => {
     assert.equal(names(sortedRuns(all, { column: 'best', direction: firstDirection('best') })), 'bac');
     assert.equal(names(sortedRuns(all, { column: 'best', direction: 'ascending' })), 'abc');
     assert.equal(names(sortedRuns(all, { column: 'state', direction: 'ascending' })), 'bca');
+  });
+
+  test('turns round by a second click on the same head, and ignores what is no column', () => {
+    const first = sortAfter({ column: 'label', direction: 'ascending' }, 'best');
+    assert.deepEqual(first, { column: 'best', direction: 'descending' });
+    assert.deepEqual(sortAfter(first, 'best'), { column: 'best', direction: 'ascending' });
+    assert.equal(sortAfter(first, 'no'), first);
   });
 
   test('shows numbers in their units, and why a run failed', () => {

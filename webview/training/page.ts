@@ -2,18 +2,16 @@
 import type { Connection } from '../connection';
 import { Frames, Throttle } from '../frames';
 import { sharedPrefix } from '../model/names';
-import { select, type SelectMode } from '../model/selection';
 import { onThemeChange, readTheme } from '../theme';
 import { element } from '../view/element';
 import { HoverCard } from '../view/hoverCard';
 import { Announcer, Messages } from '../view/messages';
 import { setSharedPrefix } from '../view/nameText';
-import { COLUMN_IDS, firstDirection } from './model/columns';
+import { sortAfter } from './model/columns';
 import { comparisonOf } from './model/comparison';
 import { quantitiesOf, shownQuantity } from './model/plot';
-import { layersRun, runsOf, shownRuns } from './model/shown';
+import { layersRun, selectedAfter, shownOf, type ShownRuns } from './model/shown';
 import { NOTHING_YET, receive, withoutFailure, withoutNotice, type TrainingState } from './model/state';
-import { variantsOf, type Variant } from './model/variants';
 import { restoredView, storedView, type ViewState } from './model/viewState';
 import { noteTexts } from './model/words';
 import type { FromTraining, RunSummary, ToTraining } from './protocol';
@@ -42,14 +40,7 @@ export class TrainingPage {
   private urgent = true;
   private storing: number | undefined;
   /** Made of the runs, and made again only when they are others. */
-  private made: {
-    readonly from: readonly unknown[];
-    readonly all: readonly RunSummary[];
-    readonly shown: readonly RunSummary[];
-    readonly variants: readonly Variant[];
-  } = {
-    ...{ from: [], all: [], shown: [], variants: [] },
-  };
+  private made: ShownRuns | undefined;
   private wanted: string | undefined;
   private readonly frames = new Frames(() => {
     this.paint();
@@ -133,33 +124,23 @@ export class TrainingPage {
   private receive(message: Told): void {
     if (message.type === 'runs') this.requests.announceEnds(message.runs, this.state.runs);
     if (message.type === 'layers') setSharedPrefix(sharedPrefix(message.layers.names));
+    const isNews = !STREAMS.includes(message.type) || this.isTurn(message);
     this.state = receive(this.state, message);
-    if (!STREAMS.includes(message.type)) this.urgent = true;
+    if (isNews) this.urgent = true;
     this.frames.request();
+  }
+
+  /** A run came, or is in another state than before: what can be done with it is other. */
+  private isTurn(message: Told): boolean {
+    if (message.type !== 'runs') return false;
+    const { runs } = this.state;
+    return message.runs.some(({ folder, status }) => runs.get(folder)?.status.state !== status.state);
   }
 
   private change(changed: Partial<ViewState>): void {
     this.view = { ...this.view, ...changed };
     this.storeSoon();
     this.paintSoon();
-  }
-
-  private select(folder: string, mode: SelectMode, visible: readonly string[]): void {
-    const { selected } = this.view;
-    // A click on the only one that is selected takes it back: the chart shows those that were started last again.
-    const isOnly = mode === 'only' && selected.length === 1 && selected[0] === folder;
-    const names = selected.filter((known) => this.state.runs.has(known));
-    const anchor = names.at(-1);
-    const chosen = select({ names, ...(anchor !== undefined && { anchor }) }, folder, mode, visible);
-    this.change({ selected: isOnly ? [] : chosen.names });
-  }
-
-  private sortBy(column: string): void {
-    const id = COLUMN_IDS.find((known) => known === column);
-    if (id === undefined) return;
-    const { sort } = this.view;
-    const flipped = sort.direction === 'ascending' ? 'descending' : 'ascending';
-    this.change({ sort: { column: id, direction: sort.column === id ? flipped : firstDirection(id) } });
   }
 
   private paintSoon(): void {
@@ -208,14 +189,9 @@ export class TrainingPage {
     this.restoreScroll();
   }
 
-  private runs(): TrainingPage['made'] {
+  private runs(): ShownRuns {
     const { state, view } = this;
-    const from = [state.runs, view.scope, view.selected];
-    if (from.some((part, i) => part !== this.made.from[i])) {
-      const all = runsOf(state);
-      const shown = shownRuns(all, view.scope, view.selected);
-      this.made = { from, all, shown, variants: variantsOf(shown) };
-    }
+    this.made = shownOf(state, view.scope, view.selected, this.made);
     return this.made;
   }
 
@@ -309,7 +285,8 @@ export class TrainingPage {
     return new RunTable(
       {
         select: (folder, mode, visible) => {
-          this.select(folder, mode, visible);
+          const selected = this.view.selected.filter((known) => this.state.runs.has(known));
+          this.change({ selected: selectedAfter(selected, folder, mode, visible) });
         },
         selectAll: (visible) => {
           this.change({ selected: visible });
@@ -318,7 +295,7 @@ export class TrainingPage {
           this.change({ selected: [] });
         },
         sort: (column) => {
-          this.sortBy(column);
+          this.change({ sort: sortAfter(this.view.sort, column) });
         },
         scope: (scope) => {
           this.change({ scope, selected: [] });

@@ -164,3 +164,11 @@ export function firstDirection(column: ColumnId): Direction {
   const fromTheTop: readonly ColumnId[] = ['best', 'last', 'started', 'step', 'seconds'];
   return fromTheTop.includes(column) ? 'descending' : 'ascending';
 }
+
+/** The order after a click on a column's head: the other way round, or by that column. */
+export function sortAfter(sort: Sort, column: string): Sort {
+  const id = COLUMN_IDS.find((known) => known === column);
+  if (id === undefined) return sort;
+  const flipped = sort.direction === 'ascending' ? 'descending' : 'ascending';
+  return { column: id, direction: sort.column === id ? flipped : firstDirection(id) };
+}

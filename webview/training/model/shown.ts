@@ -1,7 +1,9 @@
 /** Which runs are on show: what a person chose, otherwise those that were started last, otherwise all. */
 import { compare } from '../../model/sorting';
+import { select, type SelectMode } from '../../model/selection';
 import type { RunSummary } from '../protocol';
 import type { TrainingState } from './state';
+import { variantsOf, type Variant } from './variants';
 
 export type Scope = 'last' | 'all';
 
@@ -38,4 +40,44 @@ export function layersRun(
   const telling = shown.filter(({ folder }) => curves.get(folder)?.has('utilized') === true);
   const asked = telling.find(({ folder }) => folder === chosen);
   return asked ?? telling.find(({ status }) => status.state === 'running') ?? telling[0];
+}
+
+/** The runs of the page, and what is made of them. */
+export interface ShownRuns {
+  readonly from: readonly unknown[];
+  readonly all: readonly RunSummary[];
+  readonly shown: readonly RunSummary[];
+  readonly variants: readonly Variant[];
+}
+
+/** @param before what was made last: the same as long as nothing that it is made of is other */
+export function shownOf(
+  state: TrainingState,
+  scope: Scope,
+  selected: readonly string[],
+  before: ShownRuns | undefined,
+): ShownRuns {
+  const from = [state.runs, scope, selected];
+  if (before !== undefined && from.every((part, i) => part === before.from[i])) return before;
+  const all = runsOf(state);
+  const shown = shownRuns(all, scope, selected);
+  return { from, all, shown, variants: variantsOf(shown) };
+}
+
+/**
+ * Folders that are selected after a click on a run. A click on the only one that is selected takes it back: those that
+ * were started last are on show again.
+ *
+ * @param visible folders of the rows in the order shown
+ */
+export function selectedAfter(
+  selected: readonly string[],
+  folder: string,
+  mode: SelectMode,
+  visible: readonly string[],
+): readonly string[] {
+  if (mode === 'only' && selected.length === 1 && selected[0] === folder) return [];
+  const anchor = selected.at(-1);
+  const before = { names: selected, ...(anchor !== undefined && { anchor }) };
+  return select(before, folder, mode, visible).names;
 }
