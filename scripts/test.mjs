@@ -1,15 +1,20 @@
-// Runs the built unit tests with Node's own runner: node scripts/test.mjs [suite] [name filter…]
+// Runs the built unit tests with Node's own runner: node scripts/test.mjs [suite] [name filter…] [!name to leave out…]
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
-const [suite = 'unit', ...filters] = process.argv.slice(2);
+const [suite = 'unit', ...names] = process.argv.slice(2);
+const filters = names.filter((name) => !name.startsWith('!'));
+const leftOut = names.filter((name) => name.startsWith('!')).map((name) => name.slice(1));
 const directory = path.join(root, 'dist/test', suite);
 const files = readdirSync(directory)
   .filter(
-    (name) => name.endsWith('.test.js') && (filters.length === 0 || filters.some((f) => name.includes(f))),
+    (name) =>
+      name.endsWith('.test.js') &&
+      !leftOut.some((one) => name.includes(one)) &&
+      (filters.length === 0 || filters.some((one) => name.includes(one))),
   )
   .map((name) => path.join(directory, name));
 if (files.length === 0) {
