@@ -116,11 +116,11 @@ async function buildTensorFlow() {
   return metafile;
 }
 
-/** The process that holds a graphics card. What TensorFlow and Dawn need besides, it finds where they are installed. */
-async function buildDevice() {
+/** A program with TensorFlow.js in it. What TensorFlow and Dawn need besides, it finds where they are installed. */
+async function buildWithTensors(name, entry) {
   const { metafile } = await esbuild.build({
     ...NODE_OPTIONS,
-    entryPoints: { device: 'src/compute/device/host.ts' },
+    entryPoints: { [name]: entry },
     outdir: 'dist',
     mainFields: ['module', 'main'],
     external: ['webgpu', '@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu', 'node-fetch'],
@@ -128,25 +128,20 @@ async function buildDevice() {
     sourcemap: production ? false : 'linked',
     metafile: true,
   });
-  say('dist/device.js');
+  say(`dist/${name}.js`);
   return metafile;
 }
 
+/** The process that holds a graphics card. */
+function buildDevice() {
+  return buildWithTensors('device', 'src/compute/device/host.ts');
+}
+
 /** What makes one run of training, in a process of its own that outlives whoever started it. */
-async function buildTrainer() {
+function buildTrainer() {
   copyFileSync(path.join(root, 'media/rankscope_log.py'), path.join(root, 'dist/rankscope_log.py'));
-  const { metafile } = await esbuild.build({
-    ...NODE_OPTIONS,
-    entryPoints: { trainer: 'src/training/runner/main.ts' },
-    outdir: 'dist',
-    mainFields: ['module', 'main'],
-    external: ['webgpu', '@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu', 'node-fetch'],
-    minify: production,
-    sourcemap: production ? false : 'linked',
-    metafile: true,
-  });
-  say('dist/trainer.js\ndist/rankscope_log.py');
-  return metafile;
+  say('dist/rankscope_log.py');
+  return buildWithTensors('trainer', 'src/training/runner/main.ts');
 }
 
 /** The panel's page: one script, one style sheet, nothing fetched. */

@@ -8,6 +8,7 @@ import {
   type ChosenBackend,
   type DeviceSettings,
 } from '../compute';
+import { deviceSettingsOf } from '../compute/device/environment';
 import { cacheDirectory } from './cache';
 import { TOOL } from './version';
 
@@ -66,10 +67,5 @@ export function useDeviceSettings(settings: DeviceSettings): void {
  * among their packages.
  */
 export function deviceSettings(): DeviceSettings {
-  if (told !== undefined) return told;
-  const { RANKSCOPE_TENSORFLOW: tensorflow, RANKSCOPE_PACKAGES: folders } = process.env;
-  return {
-    ...(tensorflow && { tensorflow }),
-    ...(folders && { folders: folders.split(path.delimiter).filter((folder) => folder !== '') }),
-  };
+  return told ?? deviceSettingsOf(process.env);
 }

@@ -15,11 +15,11 @@ import {
   isOver,
   readRun,
   requestStop,
-  writeState,
+  noteStopped,
   type StoredRun,
 } from '../training/run/runFolder';
 import { createRuns, deleteRun, listRuns } from '../training/runs';
-import { environmentOf } from '../training/runner/environment';
+import { environmentOf } from '../compute/device/environment';
 import { COMPARED_FORMS, planRuns, type PlannedRun } from '../training/sweep';
 import { summariesOf } from '../training/watch';
 import type { TrainingOutline, TrainStarted } from './trainingProtocol';
@@ -128,17 +128,10 @@ export async function stopTraining(
     requestStop(run.folder);
     if (!now && state !== 'queued') continue;
     await own(run.record.resolved.training.launcher).cancel(run, signal);
-    if (state === 'queued') noteStopped(run.folder);
+    // A run that never began says so itself nowhere.
+    const again = readRun(run.folder);
+    if (state === 'queued' && again.state?.attempt !== (again.launch?.attempt ?? 1)) noteStopped(again);
   }
-}
-
-/** A run that never began says so itself nowhere. */
-function noteStopped(folder: string): void {
-  const { launch, state } = readRun(folder);
-  const attempt = launch?.attempt ?? 1;
-  if (state?.attempt === attempt) return;
-  const updatedAt = new Date().toISOString();
-  writeState(folder, { ...(state ?? { seconds: 0 }), state: 'stopped', attempt, updatedAt });
 }
 
 /** All runs of a recipe, newest first. */

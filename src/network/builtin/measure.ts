@@ -15,7 +15,7 @@ import type {
 } from '../network';
 import type { ResolvedRecipe } from '../recipe';
 import { countRight } from '../tfjs/accuracy';
-import { GramSums } from '../tfjs/gramSums';
+import { GramSums, requireFiniteInputs } from '../tfjs/gramSums';
 import { loadTensorFlow, type Tensor, type TensorFlow } from '../tfjs/load';
 import { patchRows } from '../tfjs/patches';
 import type { Architecture, BuiltinLayer } from './architecture';
@@ -150,7 +150,7 @@ class BuiltinNetwork implements RunnableNetwork {
         const { shape, name } = this.layerAt(this.placeOf(layer));
         const sum = await sums.take(layer, shape[1]);
         if (sum === undefined) continue;
-        requireFinite(sum.gram, shape[1], name);
+        requireFiniteInputs(sum.gram, shape[1], name);
         await onGram({ layer, ...sum });
       }
     } finally {
@@ -296,14 +296,5 @@ class BuiltinNetwork implements RunnableNetwork {
   private factsOf({ name, kind, shape, groups, weightShape, bias, positions }: BuiltinLayer): NetworkLayer {
     const parameters = weightShape.reduce((product, size) => product * size, 1);
     return { name, kind, shape, groups, parameters, bias: bias === undefined ? 0 : shape[0], positions };
-  }
-}
-
-function requireFinite(gram: Float64Array, n: number, name: string): void {
-  for (let i = 0; i < n; i++) {
-    if (Number.isFinite(gram[i * n + i])) continue;
-    throw new Error(
-      `the inputs of "${name}" are NaN or infinite on the Gram data: check scale, mean and std in the recipe, and the weights before it`,
-    );
   }
 }

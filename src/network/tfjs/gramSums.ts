@@ -96,3 +96,13 @@ function joined(parts: readonly Float32Array[], elements: number): Float32Array 
   }
   return all;
 }
+
+/** @throws {Error} naming the layer whose inputs were not finite: any such value reaches its own diagonal element */
+export function requireFiniteInputs(gram: Float64Array, n: number, name: string): void {
+  for (let i = 0; i < n; i++) {
+    if (Number.isFinite(gram[i * n + i])) continue;
+    throw new Error(
+      `the inputs of "${name}" are NaN or infinite on the Gram data: check scale, mean and std in the recipe, and the weights before it`,
+    );
+  }
+}

@@ -12,7 +12,7 @@ import type {
 } from '../network';
 import { countRight, type OutputRule } from './accuracy';
 import { KeptActivations } from './activations';
-import { GramSums } from './gramSums';
+import { GramSums, requireFiniteInputs } from './gramSums';
 import type { Graph } from './graph';
 import { kernelOfMatrix, matrixOfKernel } from './kernels';
 import type { LayersModel, Tensor, TensorFlow } from './load';
@@ -141,7 +141,8 @@ export class TfjsNetwork implements RunnableNetwork {
       for (const layer of layers) {
         const sum = await sums.take(layer, this.measured(layer).facts.shape[1]);
         if (sum === undefined) continue;
-        this.requireFinite(layer, sum.gram);
+        const { name, shape } = this.measured(layer).facts;
+        requireFiniteInputs(sum.gram, shape[1], name);
         await onGram({ layer, ...sum });
       }
     } finally {
@@ -158,16 +159,6 @@ export class TfjsNetwork implements RunnableNetwork {
       return;
     }
     for (const rows of patchRows(values, input.shape, geometry)) await sums.add(layer, inputs, rows);
-  }
-
-  private requireFinite(layer: number, gram: Float64Array): void {
-    const { name, shape } = this.measured(layer).facts;
-    for (let i = 0; i < shape[1]; i++) {
-      if (Number.isFinite(gram[i * shape[1] + i])) continue;
-      throw new Error(
-        `the inputs of "${name}" are NaN or infinite on the Gram data: check scale, mean and std in the recipe, and the weights before it`,
-      );
-    }
   }
 
   /** Outputs of a validation batch; what comes before the step is computed once and kept. */

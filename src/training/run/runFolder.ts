@@ -113,6 +113,16 @@ export function clearStop(folder: string): void {
   rmSync(runPaths(folder).stop, { force: true });
 }
 
+/** Says of a run that its turn never came, or has not come again, that it was stopped. */
+export function noteStopped({ folder, launch, state }: StoredRun): void {
+  writeState(folder, {
+    ...(state ?? { seconds: 0 }),
+    state: 'stopped',
+    attempt: launch?.attempt ?? 1,
+    updatedAt: new Date().toISOString(),
+  });
+}
+
 /** It is over, until somebody resumes it. */
 export function isOver(state: RunState): boolean {
   return state !== 'queued' && state !== 'running' && state !== 'stopping';

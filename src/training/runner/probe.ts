@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import type { DeviceSettings } from '../../compute/device/device';
-import { deviceSettingsOf } from './environment';
+import { deviceSettingsOf } from '../../compute/device/environment';
 import { openLibrary } from './tensors';
 
 /** Opening takes seconds; a driver that hangs takes for ever. */

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { LAUNCH_VARIABLE } from '../launchers/claim';
-import { isStopRequested, readRun, runPaths, writeState } from '../run/runFolder';
+import { isStopRequested, noteStopped, readRun, runPaths } from '../run/runFolder';
 
 /** Several runs, at most so many at a time, each in a process of its own. @returns 1 when one of them failed */
 export async function runQueue(folders: readonly string[], jobs: number): Promise<number> {
@@ -28,16 +28,9 @@ export async function runQueue(folders: readonly string[], jobs: number): Promis
 
 /** It was asked to stop before its turn came. */
 function stopBefore(folder: string): void {
-  const { launch, state } = readRun(folder);
+  const run = readRun(folder);
   // Withdrawn, or started again by somebody else: what comes of it is theirs to say.
-  if (launch?.launchId !== process.env[LAUNCH_VARIABLE]) return;
-  const attempt = launch?.attempt ?? 1;
-  writeState(folder, {
-    ...(state ?? { seconds: 0 }),
-    state: 'stopped',
-    attempt,
-    updatedAt: new Date().toISOString(),
-  });
+  if (run.launch?.launchId === process.env[LAUNCH_VARIABLE]) noteStopped(run);
 }
 
 /** Each run takes its share of the cores: TensorFlow takes all of them unless it is told. */

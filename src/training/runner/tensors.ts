@@ -1,8 +1,8 @@
 /** TensorFlow.js for a run: native where it is installed, on a graphics card, or embedded. */
-import { bundledFile } from '../../compute/wasm/kernels';
 import type { DeviceSettings } from '../../compute/device/device';
 import type { OpenTensorLibrary, TensorLibrary } from '../../compute/device/library';
 import { supplyKernels } from '../../network/builtin';
+import { startWasm } from '../../network/tfjs/startWasm';
 import { whyUnusable } from './probe';
 
 export interface OpenTensorsOptions {
@@ -53,15 +53,6 @@ async function openWasm(): Promise<TensorLibrary> {
   const tf = await import('@tensorflow/tfjs-core');
   await import('@tensorflow/tfjs-core/dist/register_all_gradients');
   const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
-  tf.enableProdMode();
-  const wasm = bundledFile('tfjs-backend-wasm-simd.wasm');
-  setWasmPaths({
-    'tfjs-backend-wasm.wasm': wasm,
-    'tfjs-backend-wasm-simd.wasm': wasm,
-    'tfjs-backend-wasm-threaded-simd.wasm': wasm,
-  });
-  if (!(await tf.setBackend('wasm')))
-    throw new Error('the WebAssembly backend of TensorFlow.js does not start on this machine');
-  await tf.ready();
+  await startWasm(tf, setWasmPaths);
   return { tf, name: 'wasm', about: `TensorFlow.js ${tf.version_core}, WebAssembly`, isSoftware: false };
 }

@@ -16,7 +16,7 @@ import { runPaths, truncateEvents, type StoredRun } from '../run/runFolder';
 import type { RunEvent } from '../run/run';
 import type { Task } from '../tasks/task';
 import { readTrainState, writeTrainState, type StateIdentity, type TrainPosition } from '../trainState';
-import { deviceSettingsOf } from './environment';
+import { deviceSettingsOf } from '../../compute/device/environment';
 import type { Reporter } from './reporter';
 import type { RunEnd } from './runEnd';
 import type { StopWish } from './stopWish';

@@ -1,6 +1,6 @@
-/** What a runner is told through its environment, by whoever launches it. */
+/** Where devices' libraries are, as a process is told through its environment. */
 import path from 'node:path';
-import type { DeviceSettings } from '../../compute/device/device';
+import type { DeviceSettings } from './device';
 
 /** Where libraries of graphics cards are looked for: RANKSCOPE_TENSORFLOW and RANKSCOPE_PACKAGES. */
 export function deviceSettingsOf(environment: NodeJS.ProcessEnv): DeviceSettings {
