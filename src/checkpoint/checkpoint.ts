@@ -1,3 +1,4 @@
+import type { Decoder } from './decoders/decoder';
 import type { DType } from './dtype';
 
 /**
@@ -57,8 +58,18 @@ export interface StackBytes {
   readonly byteLength: number;
 }
 
+/** Values that a file keeps in another form, such as in pieces, compressed or quantised: decoded when they are read. */
+export interface DecodedBytes {
+  readonly encoding: 'decoded';
+  readonly path: string;
+  /** What they are decoded from, in the decoder's order. */
+  readonly sources: readonly Tensor[];
+  readonly decoder: Decoder;
+  readonly byteLength: number;
+}
+
 /** Where the bytes of a storage come from. */
-export type StorageBytes = FileBytes | MemoryBytes | ProductBytes | StackBytes;
+export type StorageBytes = FileBytes | MemoryBytes | ProductBytes | StackBytes | DecodedBytes;
 
 /**
  * A stack of matrices φ(ω·U·Vᵀ)/g, one a group, rows following one another (Ji et al., "Sine activated
@@ -90,6 +101,12 @@ export interface ModuleHint {
   /** Class name as the file gives it: `Conv2d`, `ConvTranspose2d`, `Embedding`, `Linear`, `GRU` … */
   readonly type: string;
   readonly groups?: number;
+  /**
+   * How a matrix is stored, where the file tells. `out-in`: y = W·x, convolutions O × I/groups × k… (transposed ones
+   * I × O/groups × k…); `in-out`: y = x·W, convolutions k… × I/groups × O (transposed ones k… × O × I). Absent: as the
+   * libraries that use the tensor's name have it. Readers state it of weights alone, never of biases or norms.
+   */
+  readonly order?: 'out-in' | 'in-out';
 }
 
 /**
@@ -142,6 +159,8 @@ export interface Checkpoint {
   readonly bytes: number;
   readonly tensors: readonly Tensor[];
   readonly unreadable: readonly UnreadableTensor[];
+  /** No model is written in this format: changed weights go to a file of another one. */
+  readonly readOnly?: true;
   /** Tensors that the file keeps as factors, by name; absent for files that keep none. */
   readonly factored?: ReadonlyMap<string, FactoredWeight>;
   /** Things a person should know (optimizer state left out, globals a pickle names that were not followed …). */

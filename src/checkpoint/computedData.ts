@@ -1,6 +1,13 @@
-/** Bytes of storages that stand in no file: products of factors, and what is held in memory. */
+/** Bytes of storages that stand in no file: products of factors, decoded values, and what is held in memory. */
 import { multiplyOut, productSizes, type ProductFactors } from './activatedProduct';
-import { type ProductBytes, type StackBytes, type Tensor, elementCount } from './checkpoint';
+import {
+  type DecodedBytes,
+  type ProductBytes,
+  type StackBytes,
+  type Tensor,
+  elementCount,
+} from './checkpoint';
+import { decode } from './decoders';
 import { bytesPerElement } from './dtype';
 import { CheckpointError } from './errors';
 import { allocateBytes } from './file';
@@ -73,6 +80,17 @@ export function stackOf({ byteLength, path }: StackBytes, parts: readonly Uint8A
     at += part.length;
   }
   if (at !== byteLength) throw new CheckpointError('malformed', `parts of ${at} bytes, not ${byteLength}`);
+  return bytes;
+}
+
+/** What the sources decode to. @throws CheckpointError when that is not as many bytes as the storage is said to have */
+export function decodedBytes(
+  { decoder, byteLength }: DecodedBytes,
+  sources: readonly Uint8Array[],
+): Uint8Array {
+  const bytes = decode(decoder, sources, byteLength);
+  if (bytes.length !== byteLength)
+    throw new CheckpointError('malformed', `decodes to ${bytes.length} bytes instead of ${byteLength}`);
   return bytes;
 }
 

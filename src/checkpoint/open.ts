@@ -4,12 +4,21 @@ import { CheckpointError } from './errors';
 import { type RandomAccessFile, ioError, withFile } from './file';
 import { listFolder, nothingFound, type FolderListing } from './folder';
 import { openDirectory } from './formats/directory';
+import { openGguf } from './formats/gguf';
+import { openHdf5 } from './formats/hdf5';
+import { openKeras } from './formats/keras';
 import { openNpy, openNpz } from './formats/numpy';
+import { openOnnx } from './formats/onnx';
 import { openSafetensors } from './formats/safetensors';
 import { openShardedIndex } from './formats/sharded';
+import { openTensorflow } from './formats/tensorflow';
+import { openTensorflowJs } from './formats/tensorflowJs';
+import { openTflite } from './formats/tflite';
 import { openPickleFile } from './formats/torchLegacy';
 import { openTorchTar } from './formats/torchTar';
 import { openTorchZip } from './formats/torchZip';
+import { withAdapters } from './packed/adapters';
+import { withUnpackedWeights } from './packed';
 import { claimsPickle, recogniseFile, sniffFile, sniffZip } from './recognise';
 import { countOf } from './wording';
 import { ZipArchive } from './zip';
@@ -25,6 +34,12 @@ export { nothingFound, type FolderListing } from './folder';
  */
 export async function openCheckpoint(given: string, signal?: AbortSignal): Promise<Checkpoint> {
   signal?.throwIfAborted();
+  // Scales and factors may be in other shards than what they belong to, so these come last.
+  return withAdapters(await withUnpackedWeights(await openStored(given, signal)));
+}
+
+/** A checkpoint as its files keep it. */
+async function openStored(given: string, signal: AbortSignal | undefined): Promise<Checkpoint> {
   if (await isFolder(given)) return openFolder(given, signal);
   const { format } = await withFile(given, sniffFile);
   if (format === 'json') return openShardedIndex(given, openFile, signal);
@@ -67,6 +82,18 @@ async function openFile(file: string): Promise<Checkpoint> {
         return openTorchTar(opened);
       case 'pickle':
         return openPickleFile(opened);
+      case 'hdf5':
+        return openHdf5(opened);
+      case 'gguf':
+        return openGguf(opened);
+      case 'onnx':
+        return openOnnx(opened);
+      case 'tflite':
+        return openTflite(opened);
+      case 'tensorflow':
+        return openTensorflow(opened);
+      case 'tensorflow-js':
+        return openTensorflowJs(opened);
       case 'unknown':
         return openUnknown(opened);
       case 'json':
@@ -81,13 +108,15 @@ async function openFile(file: string): Promise<Checkpoint> {
   });
 }
 
-function openZip(archive: ZipArchive): Checkpoint {
+async function openZip(archive: ZipArchive): Promise<Checkpoint> {
   const content = sniffZip(archive);
   switch (content.format) {
     case 'torch':
       return openTorchZip(archive, content.pickle);
     case 'npz':
       return openNpz(archive, content.arrays);
+    case 'keras':
+      return openKeras(archive, content.weights);
     case 'unread':
       throw unsupported(archive.file.path, `${content.name} is not read yet`);
     case 'other':

@@ -58,14 +58,14 @@ export async function sniffFile(file: RandomAccessFile): Promise<Sniffed> {
 async function describeJson(file: RandomAccessFile): Promise<Sniffed> {
   const text = Buffer.from(await file.read(0, Math.min(file.size, JSON_SAMPLE_BYTES))).toString('utf8');
   if (text.includes('"weight_map"') || file.path.endsWith('.index.json')) return { format: 'json' };
-  if (/"(?:modelTopology|weightsManifest)"/.test(text))
-    return { format: 'unread', name: 'a TensorFlow.js model' };
+  if (/"(?:modelTopology|weightsManifest)"/.test(text)) return { format: 'tensorflow-js' };
   return { format: 'other', reason: 'JSON, but not an index of shards' };
 }
 
 export type ZipContent =
   | { readonly format: 'torch'; readonly pickle: ZipEntry }
   | { readonly format: 'npz'; readonly arrays: readonly ZipEntry[] }
+  | { readonly format: 'keras'; readonly weights: ZipEntry }
   | Extract<Sniffed, { format: 'unread' | 'other' }>;
 
 /** What an archive holds. @throws CheckpointError when it holds two models. */
@@ -75,7 +75,8 @@ export function sniffZip(archive: ZipArchive): ZipContent {
   const arrays = findNpyEntries(archive);
   if (arrays !== undefined) return { format: 'npz', arrays };
   const { entries } = archive;
-  if (entries.has('model.weights.h5')) return { format: 'unread', name: 'Keras (.keras)' };
+  const weights = entries.get('model.weights.h5');
+  if (weights !== undefined) return { format: 'keras', weights };
   if (entries.size === 0) return { format: 'other', reason: 'an empty ZIP archive' };
   const names = [...entries.keys()];
   const shown = names.slice(0, NAMED_ENTRIES).map((name) => `"${name}"`);
@@ -130,6 +131,13 @@ async function recogniseContent(file: RandomAccessFile): Promise<Recognised> {
     case 'pickle':
     case 'torch':
     case 'npz':
+    case 'keras':
+    case 'hdf5':
+    case 'gguf':
+    case 'onnx':
+    case 'tflite':
+    case 'tensorflow':
+    case 'tensorflow-js':
       return 'checkpoint';
   }
 }

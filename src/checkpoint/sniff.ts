@@ -6,7 +6,21 @@ import { looksLikeTar } from './tar';
 export const HEAD_BYTES = 512;
 
 export type Sniffed =
-  | { readonly format: 'safetensors' | 'zip' | 'npy' | 'tar' | 'json' | 'pickle' }
+  | {
+      readonly format:
+        | 'safetensors'
+        | 'zip'
+        | 'npy'
+        | 'tar'
+        | 'json'
+        | 'pickle'
+        | 'hdf5'
+        | 'gguf'
+        | 'onnx'
+        | 'tflite'
+        | 'tensorflow'
+        | 'tensorflow-js';
+    }
   /** A model in a format that is known and not read; `name` is part of a sentence: "ONNX", "a TensorFlow SavedModel". */
   | { readonly format: 'unread'; readonly name: string }
   /** What Git leaves in the place of a large file that it has not fetched. */
@@ -31,10 +45,10 @@ const compressed = (how: string): Sniffed => ({
 });
 
 const SIGNATURES: readonly Signature[] = [
-  { bytes: '\x89HDF\r\n\x1a\n', is: unread('HDF5 (Keras .h5)') },
-  { bytes: 'GGUF', is: unread('GGUF') },
-  { bytes: 'TFL3', offset: 4, is: unread('TensorFlow Lite') },
-  { bytes: '\x08\x03\x12', is: unread('ONNX') },
+  { bytes: '\x89HDF\r\n\x1a\n', is: { format: 'hdf5' } },
+  { bytes: 'GGUF', is: { format: 'gguf' } },
+  { bytes: 'TFL3', offset: 4, is: { format: 'tflite' } },
+  { bytes: '\x08\x03\x12', is: { format: 'onnx' } },
   { bytes: 'version https://git-lfs', is: { format: 'pointer' } },
   { bytes: '\x89PNG', is: noCheckpoint('a PNG picture') },
   { bytes: '\xff\xd8\xff', is: noCheckpoint('a JPEG picture') },
@@ -85,7 +99,7 @@ export function sniff(head: Uint8Array, fileName: string): Sniffed {
   if (name.endsWith('.safetensors')) return { format: 'safetensors' };
   if (/^\s*[{[]/.test(text)) return { format: 'json' };
   if (head[0] === PROTO && (head[1] ?? 0xff) <= MAX_PROTOCOL) return { format: 'pickle' };
-  return isOnnx(head, name) ? unread('ONNX') : { format: 'unknown' };
+  return { format: isOnnx(head, name) ? 'onnx' : 'unknown' };
 }
 
 function isOnnx(head: Uint8Array, name: string): boolean {

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { inflateRawSync } from 'node:zlib';
 import { type FileBytes, type Tensor, elementCount } from './checkpoint';
-import { productInTurns, productTurns, rearrange, stackOf } from './computedData';
+import { decodedBytes, productInTurns, productTurns, rearrange, stackOf } from './computedData';
 import { bytesPerElement } from './dtype';
 import { CheckpointError } from './errors';
 import { allocateBytes, ioError, readFullySync, withFile } from './file';
@@ -77,6 +77,11 @@ export async function readTensorBytes(tensor: Tensor): Promise<Uint8Array> {
         for (const part of storage.parts) parts.push(await readTensorBytes(part));
         return rearrange(tensor, stackOf(storage, parts));
       }
+      case 'decoded': {
+        const parts: Uint8Array[] = [];
+        for (const source of storage.sources) parts.push(await readTensorBytes(source));
+        return rearrange(tensor, decodedBytes(storage, parts));
+      }
       case 'raw':
       case 'deflate':
       case 'utf8':
@@ -120,6 +125,8 @@ export function readTensorBytesSync(tensor: Tensor, files?: FileDescriptors): Ui
       }
       case 'stack':
         return rearrange(tensor, stackOf(storage, storage.parts.map(read)));
+      case 'decoded':
+        return rearrange(tensor, decodedBytes(storage, storage.sources.map(read)));
       case 'raw':
       case 'deflate':
       case 'utf8':

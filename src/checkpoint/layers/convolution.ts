@@ -5,11 +5,12 @@ import type { MatrixView } from '../matrixView';
 import { wholeMatrix, type LayerReading } from './matrix';
 import {
   isDepthwiseName,
+  isInByOut,
+  isStatedWeight,
   isTorchNonConvolution,
   isTransposedName,
   moduleType,
   nameParts,
-  IN_BY_OUT_LEAVES,
 } from './names';
 
 /** Group counts a user declares for convolutions whose names match, since state dicts do not tell them. */
@@ -32,6 +33,7 @@ const MAX_GROUPS = 1 << 17;
 export function isConvolution(tensor: Tensor): boolean {
   const axes = tensor.shape.length;
   if (axes < MIN_AXES || axes > MAX_AXES) return false;
+  if (isStatedWeight(tensor)) return moduleType(tensor).startsWith("Conv");
   const { leaf, parent } = nameParts(tensor.name);
   return (
     mayBeConvolution(tensor, parent) &&
@@ -74,7 +76,8 @@ export class ConvolutionReader {
    */
   read(tensor: Tensor): LayerReading {
     const { leaf } = nameParts(tensor.name);
-    const isChannelsLast = leaf.endsWith('kernel') || IN_BY_OUT_LEAVES.has(leaf);
+    const isNamedLast = leaf.endsWith('kernel') && tensor.module?.order === undefined;
+    const isChannelsLast = isNamedLast || isInByOut(tensor);
     return isChannelsLast ? this.#readChannelsLast(tensor) : this.#readChannelsFirst(tensor);
   }
 

@@ -5,9 +5,10 @@ import type { LayerKind } from './layer';
 import { outByIn, wholeMatrix, type LayerReading, type StoredMatrix } from './matrix';
 import {
   GPT2_CONV1D,
-  IN_BY_OUT_LEAVES,
   WEIGHT_LEAVES,
   isEmbeddingName,
+  isInByOut,
+  isStatedWeight,
   isTorchNonConvolution,
   moduleType,
   nameParts,
@@ -37,7 +38,7 @@ export function readHeadsProjection(tensor: Tensor): LayerReading | undefined {
  */
 export function readDense(tensor: Tensor, find: TensorLookup, isGpt2: boolean): LayerReading {
   const { leaf, parent } = nameParts(tensor.name);
-  const isWeight = WEIGHT_LEAVES.has(leaf);
+  const isWeight = WEIGHT_LEAVES.has(leaf) || isStatedWeight(tensor);
   // A bare parameter's leading axes of size 1 are there for broadcasting: pos_embed is 1 × N × D.
   const shape = isWeight ? tensor.shape : withoutLeadingOnes(tensor.shape);
   const isEmbedding = isEmbeddingTensor(tensor);
@@ -45,7 +46,7 @@ export function readDense(tensor: Tensor, find: TensorLookup, isGpt2: boolean): 
   const [rows = 0, columns = 0] = shape;
   const transposed =
     !isEmbedding &&
-    (IN_BY_OUT_LEAVES.has(leaf) ||
+    (isInByOut(tensor) ||
       moduleType(tensor) === 'Conv1D' || // transformers' class, not torch.nn.Conv1d
       (isGpt2 && GPT2_CONV1D.has(parent)));
   const stored: StoredMatrix = { rows, columns, transposed };

@@ -53,6 +53,17 @@ export const WEIGHT_LEAVES: ReadonlySet<string> = new Set([
 /** Leaves of libraries that compute x·W, so store in × out (and convolutions kh × kw × in × out). */
 export const IN_BY_OUT_LEAVES: ReadonlySet<string> = new Set(['kernel', 'w']);
 
+/** Whether the file states that a tensor is the weight of a module, whatever it is called. */
+export function isStatedWeight({ module }: Tensor): boolean {
+  return module?.order !== undefined;
+}
+
+/** Whether a matrix is stored in × out, and a convolution with its channels last: as its file says, else by its name. */
+export function isInByOut(tensor: Tensor): boolean {
+  const { order } = tensor.module ?? {};
+  return order === undefined ? IN_BY_OUT_LEAVES.has(nameParts(tensor.name).leaf) : order === 'in-out';
+}
+
 /** A segment that names a normalisation: norm1, ln_f, bn2, input_layernorm, LayerNorm, final_layer_norm, norm_out, batch_normalization … */
 const NORM = /(?:^|_)(?:ln|bn|gn)(?:_?\w+)?$|norm(?:_?\d+)?(?:_[a-z]+)?$|normali[sz]ation/;
 

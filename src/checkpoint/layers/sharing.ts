@@ -18,6 +18,8 @@ function storageKey({ storage }: Tensor): string {
       return `memory ${contentHash(storage.bytes)}`;
     case 'stack':
       return `stack ${JSON.stringify(storage.parts.map(identityKey))}`;
+    case 'decoded':
+      return `decoded ${JSON.stringify([storage.sources.map(identityKey), storage.decoder])}`;
     case 'product': {
       const { U, V, ...how } = storage.product;
       return `product ${JSON.stringify([identityKey(U), identityKey(V), how])}`;

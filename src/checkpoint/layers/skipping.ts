@@ -1,7 +1,15 @@
 import type { Tensor } from '../checkpoint';
 import { elementCount } from '../checkpoint';
 import { isFloating } from '../dtype';
-import { IN_BY_OUT_LEAVES, WEIGHT_LEAVES, isExpertName, isNormName, moduleType, nameParts } from './names';
+import {
+  IN_BY_OUT_LEAVES,
+  WEIGHT_LEAVES,
+  isExpertName,
+  isNormName,
+  isStatedWeight,
+  moduleType,
+  nameParts,
+} from './names';
 
 /** Finds a tensor of the checkpoint's model by its name. */
 export type TensorLookup = (name: string) => Tensor | undefined;
@@ -135,7 +143,7 @@ function parametrizationReason(tensor: Tensor, find: TensorLookup): string | und
 /** At most one axis longer than 1; a module's weight keeps its axes (a layer of one output is still a layer). */
 function isVector(tensor: Tensor): boolean {
   const { leaf } = nameParts(tensor.name);
-  const isWeight = WEIGHT_LEAVES.has(leaf) || /(?:^|_)weight(?:_|$)/.test(leaf);
+  const isWeight = isStatedWeight(tensor) || WEIGHT_LEAVES.has(leaf) || /(?:^|_)weight(?:_|$)/.test(leaf);
   if (isWeight) return tensor.shape.length <= 1;
   return tensor.shape.filter((size) => size > 1).length <= 1;
 }

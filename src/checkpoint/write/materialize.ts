@@ -33,6 +33,10 @@ export interface DenseModel {
  */
 export function denseTarget(checkpoint: Checkpoint, base: string): DenseModel {
   if (checkpoint.factored !== undefined) return { path: `${base}.safetensors` };
+  if (checkpoint.readOnly === true) {
+    const note = `no model is written as ${checkpoint.format}: the dense weights are in safetensors`;
+    return { path: `${base}.safetensors`, note };
+  }
   if (checkpoint.tensors.some(({ storage }) => storage.encoding === 'utf8')) {
     const note =
       'pickles that keep arrays as text cannot be changed in place: the dense weights are in safetensors';

@@ -1,0 +1,5 @@
+import type { Affine } from './affine';
+import type { Pieces } from './pieces';
+
+/** How values are decoded; plain data, so that it can be handed to a worker thread. */
+export type Decoder = Affine | Pieces;

@@ -1,0 +1,7 @@
+import type { Checkpoint } from '../checkpoint';
+import { CheckpointError } from '../errors';
+import type { RandomAccessFile } from '../file';
+
+export function openOnnx(file: RandomAccessFile): Promise<Checkpoint> {
+  return Promise.reject(new CheckpointError('unsupported', 'ONNX is not read yet', { file: file.path }));
+}

@@ -1,0 +1,9 @@
+import type { Checkpoint } from '../checkpoint';
+import { CheckpointError } from '../errors';
+import type { RandomAccessFile } from '../file';
+
+export function openTensorflowJs(file: RandomAccessFile): Promise<Checkpoint> {
+  return Promise.reject(
+    new CheckpointError('unsupported', 'a TensorFlow.js model is not read yet', { file: file.path }),
+  );
+}
