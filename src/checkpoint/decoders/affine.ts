@@ -1,19 +1,6 @@
 import { CheckpointError } from '../errors';
 import { allocateBytes } from '../file';
-
-/**
- * Integers that stand for equally spaced numbers, x = q·scale + offset, float32: one pair for all, or one for each of the
- * slices along an axis. TensorFlow.js (`quantization` of a weights manifest) and TensorFlow Lite keep weights so.
- */
-export interface Affine {
-  readonly kind: 'affine';
-  readonly stored: 'uint8' | 'int8' | 'uint16' | 'int16' | 'int32';
-  readonly scales: readonly number[];
-  /** As many as scales. */
-  readonly offsets: readonly number[];
-  /** Elements after one another that share a pair; pairs repeat from the first one when they are used up. */
-  readonly run: number;
-}
+import type { Affine } from './decoder';
 
 /** @throws CheckpointError `malformed` when the integers are not as many as the result's elements */
 export function decodeAffine(

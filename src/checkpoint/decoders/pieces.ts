@@ -1,10 +1,5 @@
 import { allocateBytes } from '../file';
 
-/** Bytes that follow one another in several places: a tensor across the ends of shards. */
-export interface Pieces {
-  readonly kind: 'pieces';
-}
-
 /** @param sources uint8, in order */
 export function decodePieces(sources: readonly Uint8Array[], byteLength: number): Uint8Array {
   const bytes = allocateBytes(byteLength, '');
