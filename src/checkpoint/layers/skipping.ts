@@ -36,6 +36,9 @@ const QUANTISATION =
   /^(?:scales?|qzeros|absmax|quant_map|g_idx|scb|weight_(?:scale|scale_inv|scale_2|zero_point|shape))$/;
 const QUANTISED_LEAVES = /^(?:weight|qweight|weight_packed|kernel)$/;
 
+/** Modules of llama.cpp whose `weight` is set by the conversion. */
+const ROTARY_TABLE = /^(?:rope_freqs|rope_factors_(?:long|short)|attn_rot_embd)$/; // Llama 3.1, Phi-3, Baichuan
+
 const NORM = 'norm: one scale or shift for each channel, no matrix';
 
 /**
@@ -63,7 +66,8 @@ export function isBuffer(tensor: Tensor): boolean {
 }
 
 function bufferReason(tensor: Tensor): string | undefined {
-  const { leaf, segments } = nameParts(tensor.name);
+  const { leaf, segments, parent } = nameParts(tensor.name);
+  if (leaf === 'weight' && ROTARY_TABLE.test(parent)) return 'rotary table: computed, not trained';
   const known = BUFFERS.find(([pattern]) => pattern.test(leaf));
   if (known !== undefined) return known[1];
   // weight_v with axes is a weight norm's direction.
