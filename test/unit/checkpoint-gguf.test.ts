@@ -125,6 +125,14 @@ describe('values of every type', () => {
     await assertFacts(checkpoint, references.superpoint);
     assert.equal(checkpoint.format, 'GGUF (superpoint)');
     assert.deepEqual(checkpoint.notes, []);
+    const { layers } = listLayers(checkpoint);
+    assert.deepEqual(layers.map(({ kind, shape }) => `${kind} ${shape.join('×')}`).slice(0, 5), [
+      'conv 64×9',
+      'conv 64×576',
+      'conv 64×576',
+      'conv 64×576',
+      'conv 128×576',
+    ]);
   });
 
   test('blocks that are not as many as the elements are refused', () => {

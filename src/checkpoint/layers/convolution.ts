@@ -4,6 +4,7 @@ import { CheckpointError } from '../errors';
 import type { MatrixView } from '../matrixView';
 import { wholeMatrix, type LayerReading } from './matrix';
 import {
+  BARE_KERNEL,
   isDepthwiseName,
   isFlatDepthwiseName,
   isInByOut,
@@ -44,7 +45,8 @@ export function isConvolution(tensor: Tensor): boolean {
       leaf === 'kernel' ||
       leaf === 'w' ||
       leaf === 'depthwise_kernel' ||
-      leaf === 'pointwise_kernel')
+      leaf === 'pointwise_kernel' ||
+      (axes > MIN_AXES && BARE_KERNEL.test(leaf)))
   );
 }
 

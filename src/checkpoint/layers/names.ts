@@ -53,6 +53,9 @@ export const WEIGHT_LEAVES: ReadonlySet<string> = new Set([
 /** Leaves of libraries that compute x·W, so store in × out (and convolutions kh × kw × in × out). */
 export const IN_BY_OUT_LEAVES: ReadonlySet<string> = new Set(['kernel', 'w']);
 
+/** Kernels of four axes that are named apart from any module: ggml's SuperPoint, l0_weights (TensorFlow's are `weights`). */
+export const BARE_KERNEL = /^\w+_weights$/;
+
 /** Whether the file states that a tensor is the weight of a module, whatever it is called. */
 export function isStatedWeight({ module }: Tensor): boolean {
   return module?.order !== undefined;
