@@ -32,6 +32,7 @@ const CHECKPOINT_EXTENSIONS: ReadonlySet<string> = new Set([
   '.ckpt',
   '.npz',
   '.npy',
+  '.gguf',
 ]);
 
 /** What lies in folders of checkpoints and data by the thousand and is never one: not worth opening. */

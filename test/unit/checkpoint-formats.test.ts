@@ -437,7 +437,7 @@ test('what is no checkpoint is refused in one line that says what it is', async 
       zip([{ name: 'model.weights.h5', data: bytes() }]),
       /: Keras \(\.keras\) is not read yet$/,
     ],
-    ['model.gguf', bytes('GGUF', uint32(3)), /: GGUF is not read yet$/],
+    ['model.bin', bytes('tjgg', uint32(3)), /: GGML \(before GGUF\) is not read yet$/],
     ['model.tflite', bytes(uint32(28), 'TFL3'), /: TensorFlow Lite is not read yet$/],
     ['model.onnx', bytes([8, 7, 0x12, 4], 'torch'), /: ONNX is not read yet$/],
     ['saved_model.pb', bytes([8, 1, 0x12, 4]), /: a TensorFlow SavedModel is not read yet$/],

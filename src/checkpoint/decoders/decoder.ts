@@ -1,4 +1,5 @@
 /** How values are decoded; plain data, so that it can be handed to a worker thread. Types only. */
+import type { GgmlType } from './ggml/types';
 
 /**
  * Integers that stand for equally spaced numbers, x = q·scale + offset, float32: one pair for all, or one for each of the
@@ -19,4 +20,12 @@ export interface Pieces {
   readonly kind: 'pieces';
 }
 
-export type Decoder = Affine | Pieces;
+/** Values that ggml keeps in blocks, each with scales of its own; decoded to float32 exactly as ggml does. */
+export interface Ggml {
+  readonly kind: 'ggml';
+  readonly type: GgmlType;
+  /** Scales are written by a big-endian machine. */
+  readonly bigEndian?: true;
+}
+
+export type Decoder = Affine | Ggml | Pieces;

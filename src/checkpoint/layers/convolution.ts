@@ -4,7 +4,9 @@ import { CheckpointError } from '../errors';
 import type { MatrixView } from '../matrixView';
 import { wholeMatrix, type LayerReading } from './matrix';
 import {
+  BARE_KERNEL,
   isDepthwiseName,
+  isFlatDepthwiseName,
   isInByOut,
   isStatedWeight,
   isTorchNonConvolution,
@@ -32,8 +34,9 @@ const MAX_GROUPS = 1 << 17;
  */
 export function isConvolution(tensor: Tensor): boolean {
   const axes = tensor.shape.length;
+  if (isFlatDepthwise(tensor)) return true;
   if (axes < MIN_AXES || axes > MAX_AXES) return false;
-  if (isStatedWeight(tensor)) return moduleType(tensor).startsWith("Conv");
+  if (isStatedWeight(tensor)) return moduleType(tensor).startsWith('Conv');
   const { leaf, parent } = nameParts(tensor.name);
   return (
     mayBeConvolution(tensor, parent) &&
@@ -42,8 +45,15 @@ export function isConvolution(tensor: Tensor): boolean {
       leaf === 'kernel' ||
       leaf === 'w' ||
       leaf === 'depthwise_kernel' ||
-      leaf === 'pointwise_kernel')
+      leaf === 'pointwise_kernel' ||
+      (axes > MIN_AXES && BARE_KERNEL.test(leaf)))
   );
+}
+
+/** A depthwise kernel of channels × k, without its axis of one input channel. */
+function isFlatDepthwise({ name, shape }: Tensor): boolean {
+  const parts = nameParts(name);
+  return shape.length === 2 && parts.leaf === 'weight' && isFlatDepthwiseName(parts);
 }
 
 /**
@@ -83,7 +93,8 @@ export class ConvolutionReader {
 
   /** PyTorch: O × I/g × k…, or I × O/g × k… when transposed. */
   #readChannelsFirst(tensor: Tensor): LayerReading {
-    const [first = 0, second = 0, ...kernel] = tensor.shape;
+    const [first = 0, ...rest] = tensor.shape;
+    const [second = 0, ...kernel] = isFlatDepthwise(tensor) ? [1, ...rest] : rest;
     const transposed = isTransposed(tensor, kernel);
     const groups =
       this.#knownGroups(tensor, first) ??
@@ -146,6 +157,7 @@ export class ConvolutionReader {
 
   #looksDepthwise(tensor: Tensor, outputs: number, inputsPerGroup: number): boolean {
     if (inputsPerGroup !== 1 || outputs <= 1 || outputs > MAX_GROUPS) return false;
+    if (isFlatDepthwise(tensor)) return true;
     return isDepthwiseName(nameParts(tensor.name)) || this.#depthwiseChannels(outputs) !== undefined;
   }
 

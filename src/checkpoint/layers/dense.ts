@@ -7,6 +7,7 @@ import {
   GPT2_CONV1D,
   WEIGHT_LEAVES,
   isEmbeddingName,
+  isHeadStackName,
   isInByOut,
   isStatedWeight,
   isTorchNonConvolution,
@@ -20,14 +21,33 @@ import type { TensorLookup } from './skipping';
 const HEADS_LAST: ReadonlySet<string> = new Set(['query', 'key', 'value']);
 const HEADS_FIRST: ReadonlySet<string> = new Set(['out', 'attention_output']);
 
-/** A 3-D `kernel` that is an attention projection rather than a one-dimensional convolution. */
+/** Each head is a matrix of its own; ten times the heads of any model in use. */
+const MAX_HEADS = 2048;
+
+/** A tensor of three axes that is an attention projection, one of them heads, rather than a one-dimensional convolution. */
 export function readHeadsProjection(tensor: Tensor): LayerReading | undefined {
   const { leaf, parent } = nameParts(tensor.name);
+  if (leaf === 'weight' && isHeadStackName(parent)) return readHeadStack(tensor, parent);
   const [a = 0, b = 0, c = 0] = tensor.shape;
   if (leaf !== 'kernel' || tensor.shape.length !== 3) return undefined;
   if (!HEADS_LAST.has(parent) && !HEADS_FIRST.has(parent)) return undefined;
   const [rows, columns] = HEADS_LAST.has(parent) ? [a, b * c] : [a * b, c];
   return { kind: 'linear', shape: [columns, rows], matrices: [wholeMatrix(rows, columns)], transposed: true };
+}
+
+/** llama.cpp's kv_b: outputs × rank over all heads where it stands so, and a matrix for each head where it is transposed. */
+function readHeadStack({ shape }: Tensor, parent: string): LayerReading | undefined {
+  const [heads = 0, rows = 0, columns = 0] = shape;
+  if (shape.length !== 3 || heads < 2 || heads > MAX_HEADS) return undefined;
+  if (parent === 'attn_v_b') {
+    return {
+      kind: 'linear',
+      shape: [heads * rows, columns],
+      matrices: [wholeMatrix(heads * rows, columns)],
+    };
+  }
+  const matrices = Array.from({ length: heads }, (_, i) => wholeMatrix(rows, columns, i * rows * columns));
+  return { kind: 'linear', shape: [columns, rows], matrices, groups: heads, transposed: true };
 }
 
 /**

@@ -53,6 +53,9 @@ export const WEIGHT_LEAVES: ReadonlySet<string> = new Set([
 /** Leaves of libraries that compute x·W, so store in × out (and convolutions kh × kw × in × out). */
 export const IN_BY_OUT_LEAVES: ReadonlySet<string> = new Set(['kernel', 'w']);
 
+/** Kernels of four axes that are named apart from any module: ggml's SuperPoint, l0_weights (TensorFlow's are `weights`). */
+export const BARE_KERNEL = /^\w+_weights$/;
+
 /** Whether the file states that a tensor is the weight of a module, whatever it is called. */
 export function isStatedWeight({ module }: Tensor): boolean {
   return module?.order !== undefined;
@@ -78,6 +81,8 @@ const EMBEDDING: readonly RegExp[] = [
   /(?:^|_)pos(?:itional)?_?(?:enc|table)/, // DETR-like learned position tables
   /^rel_pos_[hwt]$/, // SAM, MViT
   /relative_attention_bias|relative_position_bias_table/, // T5, Swin
+  /(?:^|_)embd(?:_|$)/, // llama.cpp token_embd, position_embd
+  /^token_types$|_rel_b$/, // llama.cpp's BERT (rows are types) and T5 (attn_rel_b)
   /^(?:codebook|lookup)s?$/, // VQ-VAE
 ];
 
@@ -85,6 +90,7 @@ const EMBEDDING: readonly RegExp[] = [
 const NO_EMBEDDING: readonly RegExp[] = [
   /patch/, // patch_embed as a plain linear layer
   /embed_out/, // GPT-NeoX' output head
+  /_to_logits/, // llama.cpp's LFM2-Audio
   /proj|mapping|linear|mlp|_fc/, // ALBERT embedding_hidden_mapping_in, OPT project_in
 ];
 
@@ -126,11 +132,30 @@ export const OUTPUT_PROJECTIONS = [
   'to_out.0.weight', // lucidrains
   'to_out.weight',
   'dense.weight',
+  'attn_output.weight', // llama.cpp
+  'attn_out.weight', // llama.cpp's picture encoders
+  'vis_attn_output.weight', // llama.cpp's CogVLM
 ] as const;
 
-/** One tensor of all experts' matrices: Mixtral and Qwen-MoE `experts.gate_up_proj`, Granite `block_sparse_moe…`. */
+/**
+ * One tensor of all experts' matrices: Mixtral and Qwen-MoE `experts.gate_up_proj`, Granite `block_sparse_moe…`,
+ * llama.cpp `ffn_gate_exps` and `ffn_up_chexps` (Grove).
+ */
 export function isExpertName({ segments }: NameParts): boolean {
-  return segments.some((segment) => /(?:^|_)experts?(?:_|$)|(?:^|_)moe(?:_|$)/.test(segment));
+  return segments.some((segment) => /(?:^|_)(?:experts?|moe|(?:ch)?exps)(?:_|$)/.test(segment));
+}
+
+/**
+ * llama.cpp's halves of DeepSeek's kv_b, a matrix for each head: `attn_k_b` is heads × rank × key, transposed to be
+ * multiplied with queries; `attn_v_b` is heads × value × rank.
+ */
+export function isHeadStackName(parent: string): boolean {
+  return /^attn_[kv]_b$/.test(parent);
+}
+
+/** llama.cpp's Mamba and LFM2 keep depthwise convolutions without their axis of one channel: channels × kernel. */
+export function isFlatDepthwiseName({ segments, parent }: NameParts): boolean {
+  return /^ssm_conv1d(?:_[qkv])?$/.test(parent) || (parent === 'conv' && segments.at(-3) === 'shortconv');
 }
 
 /** Depthwise convolutions whose name says so: timm conv_dw, ConvNeXt dwconv, Keras depthwise_conv2d. */

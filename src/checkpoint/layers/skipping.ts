@@ -36,6 +36,12 @@ const QUANTISATION =
   /^(?:scales?|qzeros|absmax|quant_map|g_idx|scb|weight_(?:scale|scale_inv|scale_2|zero_point|shape))$/;
 const QUANTISED_LEAVES = /^(?:weight|qweight|weight_packed|kernel)$/;
 
+/** Modules of llama.cpp whose `weight` is set by the conversion. */
+const ROTARY_TABLE = /^(?:rope_freqs|rope_factors_(?:long|short)|attn_rot_embd)$/; // Llama 3.1, Phi-3, Baichuan
+
+/** Mixtures of neighbouring tokens in llama.cpp's RWKV, of up to four axes: one number for each channel. */
+const TOKEN_MIX = /^(?:time|channel)_mix_lerp_/;
+
 const NORM = 'norm: one scale or shift for each channel, no matrix';
 
 /**
@@ -63,7 +69,8 @@ export function isBuffer(tensor: Tensor): boolean {
 }
 
 function bufferReason(tensor: Tensor): string | undefined {
-  const { leaf, segments } = nameParts(tensor.name);
+  const { leaf, segments, parent } = nameParts(tensor.name);
+  if (leaf === 'weight' && ROTARY_TABLE.test(parent)) return 'rotary table: computed, not trained';
   const known = BUFFERS.find(([pattern]) => pattern.test(leaf));
   if (known !== undefined) return known[1];
   // weight_v with axes is a weight norm's direction.
@@ -149,9 +156,10 @@ function isVector(tensor: Tensor): boolean {
 }
 
 function vectorReason(tensor: Tensor, find: TensorLookup): string | undefined {
+  const { leaf, parent, prefix } = nameParts(tensor.name);
+  if (leaf === 'weight' && TOKEN_MIX.test(parent)) return 'vector: one number for each channel, no matrix';
   if (!isVector(tensor)) return undefined;
   if (tensor.shape.length === 0) return 'scalar: a single number';
-  const { leaf, parent, prefix } = nameParts(tensor.name);
   const hasNormSibling = ['bias', 'running_mean', 'beta'].some(
     (name) => find(prefix + name)?.shape.length === 1,
   );
