@@ -225,7 +225,7 @@ describe('hostile files are refused in one line', () => {
     truncateSync(file, 100e9);
     const before = performance.now();
     await assert.rejects(openCheckpoint(file), /a header of more than 134217728 bytes/);
-    assert.ok(performance.now() - before < 3000);
+    assert.ok(performance.now() - before < 5000);
   });
 
   test('a stack of a billion parts in a sparse file is one tensor', async () => {
