@@ -128,9 +128,12 @@ export const OUTPUT_PROJECTIONS = [
   'dense.weight',
 ] as const;
 
-/** One tensor of all experts' matrices: Mixtral and Qwen-MoE `experts.gate_up_proj`, Granite `block_sparse_moe…`. */
+/**
+ * One tensor of all experts' matrices: Mixtral and Qwen-MoE `experts.gate_up_proj`, Granite `block_sparse_moe…`, MLX
+ * `switch_mlp.up_proj`.
+ */
 export function isExpertName({ segments }: NameParts): boolean {
-  return segments.some((segment) => /(?:^|_)experts?(?:_|$)|(?:^|_)moe(?:_|$)/.test(segment));
+  return segments.some((segment) => /(?:^|_)experts?(?:_|$)|(?:^|_)moe(?:_|$)|^switch_mlp$/.test(segment));
 }
 
 /** Depthwise convolutions whose name says so: timm conv_dw, ConvNeXt dwconv, Keras depthwise_conv2d. */
