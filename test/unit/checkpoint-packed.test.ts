@@ -7,13 +7,15 @@ import { decode } from '../../src/checkpoint/decoders';
 import type { Decoder } from '../../src/checkpoint/decoders/decoder';
 import { decodeElements } from '../../src/checkpoint/elements';
 import { CheckpointError } from '../../src/checkpoint/errors';
-import { listLayers, modelParameters } from '../../src/checkpoint/layers';
+import { identityKey, listLayers, modelParameters } from '../../src/checkpoint/layers';
 import { openCheckpoint } from '../../src/checkpoint/open';
 import { readTensorBytes, readTensorBytesSync } from '../../src/checkpoint/tensorData';
 import { writeSafetensors, type TensorToWrite } from '../../src/checkpoint/write/safetensors';
 import { createWasmBackend } from '../../src/compute';
 import { audit } from '../../src/engine/audit';
-import { temporaryFolder } from '../fixtures/handmade';
+import { denseTarget, writeDense } from '../../src/checkpoint/write/materialize';
+import { StagedFiles } from '../../src/checkpoint/write/staging';
+import { temporaryFolder, zip } from '../fixtures/handmade';
 import { ROOT } from '../reference/references';
 
 /** Written by make_packed.py, with what the packages that define the forms make of them. */
@@ -92,7 +94,7 @@ describe('packed weights are what the packages that pack them unpack', () => {
         elements += values.length;
       }
       // Biases are the only other parameters.
-      const biases = checkpoint.tensors.filter((tensor) => tensor.name.endsWith("bias"));
+      const biases = checkpoint.tensors.filter((tensor) => tensor.name.endsWith('bias'));
       const others = biases.reduce((sum, { shape }) => sum + elementCount(shape), 0);
       assert.equal(modelParameters(checkpoint), elements + others);
       assert.match(checkpoint.notes[0] ?? '', note);
@@ -100,7 +102,7 @@ describe('packed weights are what the packages that pack them unpack', () => {
       assert.ok(layers.length >= references.length);
       assert.ok(layers.every(({ tensor }) => tensor.role === 'model'));
       for (const { name: part, reason } of skipped) {
-        if (part.endsWith("bias")) continue;
+        if (part.endsWith('bias')) continue;
         assert.equal(reason, 'quantisation: part of a packed weight', part);
       }
       const names = checkpoint.tensors.map((tensor) => tensor.name);
@@ -180,7 +182,7 @@ function zeros(
   data?: Uint8Array,
 ): TensorToWrite {
   const bytes =
-    elementCount(shape) * (dtype === 'int64' ? 8 : dtype.endsWith("32") ? 4 : dtype.endsWith("16") ? 2 : 1);
+    elementCount(shape) * (dtype === 'int64' ? 8 : dtype.endsWith('32') ? 4 : dtype.endsWith('16') ? 2 : 1);
   return { name, dtype, shape, data: data ?? new Uint8Array(bytes) };
 }
 
@@ -200,6 +202,91 @@ async function opened(
   await writeSafetensors(file, tensors);
   return openCheckpoint(file);
 }
+
+describe('packed weights in other surroundings', () => {
+  it('in shards, with scales in another one and the configuration beside them', async () => {
+    const folder = path.join(scratch.folder, 'shards');
+    mkdirSync(folder);
+    const [one, two] = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+    await writeSafetensors(path.join(folder, one), [
+      zeros(
+        'a.qweight',
+        'int32',
+        [4, 8],
+        new Uint8Array(Uint32Array.from({ length: 32 }, () => 0x33333333).buffer),
+      ),
+      zeros('a.qzeros', 'int32', [2, 1], new Uint8Array(Uint32Array.of(0x11111111, 0x22222222).buffer)),
+    ]);
+    const scales = Float32Array.from({ length: 16 }, () => 0.5);
+    await writeSafetensors(path.join(folder, two), [
+      zeros('a.scales', 'float32', [2, 8], new Uint8Array(scales.buffer)),
+    ]);
+    const weightMap = { 'a.qweight': one, 'a.qzeros': one, 'a.scales': two };
+    writeFileSync(
+      path.join(folder, 'model.safetensors.index.json'),
+      JSON.stringify({ weight_map: weightMap }),
+    );
+    const configuration = { quant_method: 'gptq', checkpoint_format: 'gptq_v2' };
+    writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ quantization_config: configuration }));
+    const checkpoint = await openCheckpoint(folder);
+    const weight = tensorOf(checkpoint, 'a.weight');
+    const values = await valuesOf(weight);
+    assert.deepEqual([values[0], values[15], values[16], values[255]], [1, 1, 0.5, 0.5]);
+    assert.deepEqual(
+      checkpoint.tensors.map(({ name, role }) => [name, role]),
+      [
+        ['a.weight', 'model'],
+        ['a.qweight', 'packed'],
+        ['a.qzeros', 'packed'],
+        ['a.scales', 'packed'],
+      ],
+    );
+  });
+
+  it('in a compressed NumPy archive', async () => {
+    const scales = Buffer.from(Float32Array.of(2, 4).buffer);
+    const array = (descr: string, shape: string, data: Uint8Array): Buffer => {
+      const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }`.padEnd(117) + '\n';
+      const start = Buffer.from('\x93NUMPY\x01\x00\x76\x00', 'latin1');
+      return Buffer.concat([start, Buffer.from(header), data]);
+    };
+    const file = scratch.write(
+      'int8.npz',
+      zip([
+        { name: 'fc.weight.npy', data: array('|i1', '(2, 2)', Uint8Array.of(1, 254, 127, 4)), deflate: true },
+        { name: 'fc.SCB.npy', data: array('<f4', '(2,)', scales), deflate: true },
+      ]),
+    );
+    const checkpoint = await openCheckpoint(file);
+    assertClose(await valuesOf(tensorOf(checkpoint, 'fc.weight')), [2 / 127, -4 / 127, 4, 16 / 127], 'npz');
+  });
+
+  it('a dense model of them is written unpacked, without their parts', async () => {
+    const checkpoint = await openCheckpoint(pathOf('gptq_4bit'));
+    const { path: target, note } = denseTarget(checkpoint, path.join(scratch.folder, 'dense-gptq'));
+    assert.match(note ?? '', /unpacked/);
+    const staged = new StagedFiles();
+    await writeDense(checkpoint, new Map(), target, staged, AbortSignal.timeout(60_000));
+    await staged.commit();
+    const written = await openCheckpoint(target);
+    assert.deepEqual(written.tensors.map(({ name, dtype, role }) => [name, dtype, role]).sort(), [
+      ['model.fc.bias', 'float16', 'model'],
+      ['model.fc.weight', 'float32', 'model'],
+    ]);
+    const name = 'model.fc.weight';
+    assert.deepEqual(await valuesOf(tensorOf(written, name)), await valuesOf(tensorOf(checkpoint, name)));
+  });
+
+  it('keys of a stack of many experts stay short enough', async () => {
+    const experts = 128;
+    const checkpoint = await opened([
+      zeros('mlp.experts.down_proj_blocks', 'uint8', [experts, 2, 1, 16]),
+      zeros('mlp.experts.down_proj_scales', 'uint8', [experts, 2, 1]),
+    ]);
+    const key = identityKey(tensorOf(checkpoint, 'mlp.experts.down_proj'));
+    assert.ok(key.length < 5000 * experts, `${key.length} characters`);
+  });
+});
 
 describe('packed weights that do not fit together stay as they are', () => {
   const gptq = (changed: Partial<Record<string, TensorToWrite | 'none'>> = {}): TensorToWrite[] =>

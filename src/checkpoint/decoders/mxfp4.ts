@@ -21,6 +21,7 @@ const E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6] as
 /** E8M0: 2^(code − 127), and no number for the last code. */
 const BIAS = 127;
 const NOT_A_NUMBER = 255;
+const SCALES = 256;
 
 /** Rows that are turned into columns at once: one line of the processor's cache. */
 const ROWS_AT_ONCE = 16;
@@ -36,15 +37,16 @@ export function decodeMxfp4(decoder: Mxfp4, sources: readonly Uint8Array[], byte
   requireCount(scales.length, (rows * columns) / MXFP4_BLOCK, 'scales');
   const { bytes, values } = allocateFloats(byteLength);
   requireCount(values.length, rows * columns, 'elements');
+  const products = allProducts();
   if (!decoder.transposed) {
-    decodeRows(packed, scales, 0, values);
+    decodeRows(packed, scales, 0, products, values);
     return bytes;
   }
   const band = new Float32Array(ROWS_AT_ONCE * columns);
   for (let row = 0; row < rows; row += ROWS_AT_ONCE) {
     const height = Math.min(ROWS_AT_ONCE, rows - row);
     const part = band.subarray(0, height * columns);
-    decodeRows(packed, scales, row * columns, part);
+    decodeRows(packed, scales, row * columns, products, part);
     for (let column = 0; column < columns; column++) {
       for (let r = 0; r < height; r++) values[column * rows + row + r] = part[r * columns + column] ?? 0;
     }
@@ -53,19 +55,28 @@ export function decodeMxfp4(decoder: Mxfp4, sources: readonly Uint8Array[], byte
 }
 
 /** @param first element at which the result begins, a multiple of 32 */
-function decodeRows(packed: Uint8Array, scales: Uint8Array, first: number, values: Float32Array): void {
-  const scaled = new Float32Array(E2M1.length);
+function decodeRows(
+  packed: Uint8Array,
+  scales: Uint8Array,
+  first: number,
+  products: Float32Array,
+  values: Float32Array,
+): void {
   for (let at = 0, block = first / MXFP4_BLOCK; at < values.length; block++) {
-    const code = scales[block] ?? 0;
-    const scale = code === NOT_A_NUMBER ? NaN : 2 ** (code - BIAS);
-    E2M1.forEach((value, i) => {
-      scaled[i] = value * scale;
-    });
+    const base = (scales[block] ?? 0) * E2M1.length;
     const end = at + MXFP4_BLOCK;
     for (let byte = (first + at) / 2; at < end; at += 2, byte++) {
       const pair = packed[byte] ?? 0;
-      values[at] = scaled[pair & 15] ?? 0;
-      values[at + 1] = scaled[pair >>> 4] ?? 0;
+      values[at] = products[base + (pair & 15)] ?? 0;
+      values[at + 1] = products[base + (pair >>> 4)] ?? 0;
     }
   }
+}
+
+/** Every value times every power of two. */
+function allProducts(): Float32Array {
+  return Float32Array.from({ length: SCALES * E2M1.length }, (_, i) => {
+    const code = Math.floor(i / E2M1.length);
+    return (E2M1[i % E2M1.length] ?? 0) * (code === NOT_A_NUMBER ? NaN : 2 ** (code - BIAS));
+  });
 }
