@@ -112,9 +112,10 @@ export interface ModuleHint {
 /**
  * What a tensor is for, as far as its place in the file tells. `training`: trainers' own state, such as scores of
  * callbacks, loss scalers and random generators. `factor`: U or V of a weight that the checkpoint also gives multiplied
- * out, under its own name.
+ * out, under its own name. `packed`: a part of a weight that is kept quantised and that the checkpoint also gives as it was
+ * before.
  */
-export type TensorRole = 'model' | 'optimizer' | 'training' | 'factor';
+export type TensorRole = 'model' | 'optimizer' | 'training' | 'factor' | 'packed';
 
 /** One named tensor of a checkpoint; its values stay in the file until they are asked for. */
 export interface Tensor {

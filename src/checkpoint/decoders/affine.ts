@@ -1,6 +1,19 @@
 import { CheckpointError } from '../errors';
-import { allocateBytes } from '../file';
-import type { Affine } from './decoder';
+import { allocateResult } from './allocate';
+
+/**
+ * Integers that stand for equally spaced numbers, x = q·scale + offset, float32: one pair for all, or one for each of the
+ * slices along an axis. TensorFlow.js (`quantization` of a weights manifest) and TensorFlow Lite keep weights so.
+ */
+export interface Affine {
+  readonly kind: 'affine';
+  readonly stored: 'uint8' | 'int8' | 'uint16' | 'int16' | 'int32';
+  readonly scales: readonly number[];
+  /** As many as scales. */
+  readonly offsets: readonly number[];
+  /** Elements after one another that share a pair; pairs repeat from the first one when they are used up. */
+  readonly run: number;
+}
 
 /** @throws CheckpointError `malformed` when the integers are not as many as the result's elements */
 export function decodeAffine(
@@ -14,7 +27,7 @@ export function decodeAffine(
       'malformed',
       `${values.length} quantised values for ${byteLength / 4} elements`,
     );
-  const bytes = allocateBytes(byteLength, '');
+  const bytes = allocateResult(byteLength);
   const result = new Float32Array(bytes.buffer, bytes.byteOffset, values.length);
   let pair = 0;
   for (let begin = 0; begin < values.length; begin += run) {

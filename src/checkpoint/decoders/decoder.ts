@@ -1,31 +1,14 @@
-/** How values are decoded; plain data, so that it can be handed to a worker thread. Types only. */
-import type { GgmlType } from './ggml/types';
+import type { Affine } from './affine';
+import type { Awq } from './awq';
+import type { Bitsandbytes4 } from './bitsandbytes4';
+import type { BlockScaled } from './blockScaled';
+import type { Ggml } from './ggml';
+import type { Gptq } from './gptq';
+import type { MlxAffine } from './mlxAffine';
+import type { Mxfp4 } from './mxfp4';
+import type { PackQuantized } from './packQuantized';
+import type { Pieces } from './pieces';
 
-/**
- * Integers that stand for equally spaced numbers, x = q·scale + offset, float32: one pair for all, or one for each of the
- * slices along an axis. TensorFlow.js (`quantization` of a weights manifest) and TensorFlow Lite keep weights so.
- */
-export interface Affine {
-  readonly kind: 'affine';
-  readonly stored: 'uint8' | 'int8' | 'uint16' | 'int16' | 'int32';
-  readonly scales: readonly number[];
-  /** As many as scales. */
-  readonly offsets: readonly number[];
-  /** Elements after one another that share a pair; pairs repeat from the first one when they are used up. */
-  readonly run: number;
-}
-
-/** Bytes that follow one another in several places: a tensor across the ends of shards. */
-export interface Pieces {
-  readonly kind: 'pieces';
-}
-
-/** Values that ggml keeps in blocks, each with scales of its own; decoded to float32 exactly as ggml does. */
-export interface Ggml {
-  readonly kind: 'ggml';
-  readonly type: GgmlType;
-  /** Scales are written by a big-endian machine. */
-  readonly bigEndian?: true;
-}
-
-export type Decoder = Affine | Ggml | Pieces;
+/** How values are decoded; plain data, so that it can be handed to a worker thread. */
+export type Decoder =
+  Affine | Awq | Bitsandbytes4 | BlockScaled | Ggml | Gptq | MlxAffine | Mxfp4 | PackQuantized | Pieces;

@@ -139,10 +139,10 @@ export const OUTPUT_PROJECTIONS = [
 
 /**
  * One tensor of all experts' matrices: Mixtral and Qwen-MoE `experts.gate_up_proj`, Granite `block_sparse_moe…`,
- * llama.cpp `ffn_gate_exps` and `ffn_up_chexps` (Grove).
+ * llama.cpp `ffn_gate_exps` and `ffn_up_chexps` (Grove), MLX `switch_mlp.up_proj`.
  */
 export function isExpertName({ segments }: NameParts): boolean {
-  return segments.some((segment) => /(?:^|_)(?:experts?|moe|(?:ch)?exps)(?:_|$)/.test(segment));
+  return segments.some((segment) => /(?:^|_)(?:experts?|moe|(?:ch)?exps)(?:_|$)|^switch_mlp$/.test(segment));
 }
 
 /**

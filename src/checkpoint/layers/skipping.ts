@@ -49,6 +49,7 @@ const NORM = 'norm: one scale or shift for each channel, no matrix';
  * The text before the colon is a class short enough to count by.
  */
 export function skipReason(tensor: Tensor, find: TensorLookup): string | undefined {
+  if (tensor.role === 'packed') return 'quantisation: part of a packed weight';
   if (tensor.role !== 'model') return `${tensor.role} state: not part of the model`;
   const elements = elementCount(tensor.shape);
   if (elements === 0) return 'empty: no elements';

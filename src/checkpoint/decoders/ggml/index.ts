@@ -1,12 +1,19 @@
 import { CheckpointError } from '../../errors';
-import { allocateBytes } from '../../file';
-import type { Ggml } from '../decoder';
+import { allocateResult } from '../allocate';
 import { FOUR_BIT } from './fourBit';
 import type { BlockDecoder, UpperByte } from './half';
 import { K_QUANTS } from './kQuants';
 import { ROUND } from './round';
 import { TERNARY } from './ternary';
 import { type GgmlType, blockSize } from './types';
+
+/** Values that ggml keeps in blocks, each with scales of its own; decoded to float32 exactly as ggml does. */
+export interface Ggml {
+  readonly kind: 'ggml';
+  readonly type: GgmlType;
+  /** Scales are written by a big-endian machine. */
+  readonly bigEndian?: true;
+}
 
 const DECODERS: Readonly<Record<GgmlType, BlockDecoder>> = {
   ...ROUND,
@@ -29,7 +36,7 @@ export function decodeGgml(
       `${source.length} bytes of ${type} for ${byteLength / 4} elements`,
     );
   }
-  const bytes = allocateBytes(byteLength, '');
+  const bytes = allocateResult(byteLength);
   const upper: UpperByte = bigEndian === true ? 0 : 1;
   DECODERS[type](source, blocks, new Float32Array(bytes.buffer, bytes.byteOffset, byteLength / 4), upper);
   return bytes;
