@@ -1,5 +1,6 @@
 /** Values of tensors from the forms in which files keep them. One form a file. */
 import { decodeAffine } from './affine';
+import { decodeChunks } from './chunks';
 import type { Decoder } from './decoder';
 import { decodePieces } from './pieces';
 
@@ -14,6 +15,8 @@ export function decode(decoder: Decoder, sources: readonly Uint8Array[], byteLen
   switch (decoder.kind) {
     case 'affine':
       return decodeAffine(decoder, sources, byteLength);
+    case 'chunks':
+      return decodeChunks(decoder, sources, byteLength);
     case 'pieces':
       return decodePieces(sources, byteLength);
   }
