@@ -33,7 +33,10 @@ const CHECKSUM_BYTES = 4;
 export function decodeChunks(chunks: Chunks, sources: readonly Uint8Array[], byteLength: number): Uint8Array {
   const { shape, chunk, elementBytes } = chunks;
   if (product(shape) * elementBytes !== byteLength || chunk.length !== shape.length)
-    throw new CheckpointError('malformed', `chunks of a shape of ${shape.join(' × ')} for ${byteLength} bytes`);
+    throw new CheckpointError(
+      'malformed',
+      `chunks of a shape of ${shape.join(' × ')} for ${byteLength} bytes`,
+    );
   const bytes = allocateBytes(byteLength, '');
   fillWith(bytes, chunks.fill);
   const chunkBytes = product(chunk) * elementBytes;

@@ -22,7 +22,10 @@ interface Block {
 /** The chunks of a dataset that may not grow without end (specification VII.C, "Fixed Array Index"). */
 export function* fixedArray(file: Hdf5File, address: number, data: ChunkedData): Generator<ListedChunk> {
   const { offset, length } = file.sizes;
-  const head = file.read(address, 8 + length + offset).signature('FAHD').skip(2);
+  const head = file
+    .read(address, 8 + length + offset)
+    .signature('FAHD')
+    .skip(2);
   const entryBytes = head.u8();
   const pageEntries = pageSize(head);
   const entries = head.length();
@@ -77,7 +80,10 @@ interface ArrayHead {
 /** The chunks of a dataset that may grow along one axis (specification VII.D, "Extensible Array Index"). */
 export function* extensibleArray(file: Hdf5File, address: number, data: ChunkedData): Generator<ListedChunk> {
   const { offset, length } = file.sizes;
-  const cursor = file.read(address, 12 + 6 * length + offset).signature('EAHD').skip(2);
+  const cursor = file
+    .read(address, 12 + 6 * length + offset)
+    .signature('EAHD')
+    .skip(2);
   const head = parseHead(cursor, length);
   const index = cursor.offset();
   if (head.highest > MAX_CHUNKS) throw file.error('unsupported', `${head.highest} chunks`, address);
@@ -85,7 +91,13 @@ export function* extensibleArray(file: Hdf5File, address: number, data: ChunkedD
   const { entryBytes, inIndex, perBlock, minPointers } = head;
   file.read(index, BLOCK_HEAD_BYTES).signature('EAIB');
   let place = index + BLOCK_HEAD_BYTES + offset;
-  yield* entriesOf(file, data, { address: place, entries: inIndex, entryBytes, pageEntries: inIndex, first: 0 });
+  yield* entriesOf(file, data, {
+    address: place,
+    entries: inIndex,
+    entryBytes,
+    pageEntries: inIndex,
+    first: 0,
+  });
   place += inIndex * entryBytes;
   // Level u has 2^⌊u/2⌋ blocks of 2^⌈u/2⌉·perBlock entries; the first levels' blocks are listed in the index itself.
   const direct = 2 * Math.log2(minPointers);
@@ -109,9 +121,19 @@ function parseHead(cursor: Cursor, lengthBytes: number): ArrayHead {
   const highest = cursor.length();
   cursor.skip(lengthBytes);
   const isPower = (value: number): boolean => value > 0 && Number.isInteger(Math.log2(value));
-  if (bits > 64 || !isPower(perBlock) || !isPower(minPointers)) throw cursor.error('an array of impossible sizes');
+  if (bits > 64 || !isPower(perBlock) || !isPower(minPointers))
+    throw cursor.error('an array of impossible sizes');
   const levels = 1 + bits - Math.log2(perBlock);
-  return { entryBytes, placeBytes: Math.ceil(bits / 8), inIndex, perBlock, minPointers, pageEntries, highest, levels };
+  return {
+    entryBytes,
+    placeBytes: Math.ceil(bits / 8),
+    inIndex,
+    perBlock,
+    minPointers,
+    pageEntries,
+    highest,
+    levels,
+  };
 }
 
 interface Level {
@@ -146,7 +168,9 @@ function* levelOf(file: Hdf5File, data: ChunkedData, head: ArrayHead, level: Lev
     if (block === undefined) continue;
     file.read(block, BLOCK_HEAD_BYTES).signature('EADB');
     const isPaged = pages > 0 && bitmaps !== undefined;
-    const written = isPaged ? { written: file.read((bitmaps ?? 0) + i * bitmapBytes, bitmapBytes).bytes } : {};
+    const written = isPaged
+      ? { written: file.read((bitmaps ?? 0) + i * bitmapBytes, bitmapBytes).bytes }
+      : {};
     const address = block + BLOCK_HEAD_BYTES + offset + placeBytes + (pages > 0 ? CHECKSUM_BYTES : 0);
     yield* entriesOf(file, data, { address, entries, entryBytes, pageEntries, first, ...written });
   }

@@ -32,7 +32,11 @@ export function gridOf(chunk: readonly number[], { shape, limits }: ChunkedData[
 }
 
 /** An entry of an array of chunks; undefined for one that is not in the file. */
-export function parseEntry(cursor: Cursor, entryBytes: number, data: ChunkedData): Omit<ListedChunk, 'number'> | undefined {
+export function parseEntry(
+  cursor: Cursor,
+  entryBytes: number,
+  data: ChunkedData,
+): Omit<ListedChunk, 'number'> | undefined {
   const entry = cursor.part(entryBytes);
   const address = entry.offset();
   if (address === undefined) return undefined;

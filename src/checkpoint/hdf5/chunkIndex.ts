@@ -32,7 +32,12 @@ export function* storedChunks(file: Hdf5File, data: ChunkedData): Generator<Stor
       yield* tree2Chunks(file, data, address);
       return;
     case 'single':
-      yield { start: data.space.shape.map(() => 0), address, byteLength: index.stored ?? chunkBytes, mask: index.mask };
+      yield {
+        start: data.space.shape.map(() => 0),
+        address,
+        byteLength: index.stored ?? chunkBytes,
+        mask: index.mask,
+      };
       return;
     case 'implicit':
       yield* numbered(data, every(countOf(data), address, chunkBytes));

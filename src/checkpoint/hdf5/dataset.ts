@@ -27,9 +27,17 @@ const MAX_DEFLATE_RATIO = 1032;
  * @param untypedAs what bytes without a type of their own are, two for each element (Keras keeps bfloat16 so)
  * @throws CheckpointError `malformed`
  */
-export function describeDataset(file: Hdf5File, messages: readonly Message[], untypedAs?: 'bfloat16'): DatasetContent {
+export function describeDataset(
+  file: Hdf5File,
+  messages: readonly Message[],
+  untypedAs?: 'bfloat16',
+): DatasetContent {
   const body = (type: number) => messages.find((message) => message.type === type)?.body;
-  const [space, datatype, layoutBody] = [body(MESSAGE.dataspace), body(MESSAGE.datatype), body(MESSAGE.layout)];
+  const [space, datatype, layoutBody] = [
+    body(MESSAGE.dataspace),
+    body(MESSAGE.datatype),
+    body(MESSAGE.layout),
+  ];
   if (space === undefined || datatype === undefined || layoutBody === undefined)
     return { shape: [], dtype: 'unknown', reason: 'neither a group nor a dataset' };
   const { shape: sizes, limits } = parseDataspace(space);
@@ -45,7 +53,12 @@ export function describeDataset(file: Hdf5File, messages: readonly Message[], un
   const filterBody = body(MESSAGE.filters);
   const filters = filterBody === undefined ? [] : parseFilters(filterBody);
   if ('unread' in filters) return unreadable(`compressed by ${filters.unread}, which is not read`);
-  const data = { space: { shape, limits }, elementBytes: type.size, fill: fillValue(messages, type.size), filters };
+  const data = {
+    space: { shape, limits },
+    elementBytes: type.size,
+    fill: fillValue(messages, type.size),
+    filters,
+  };
   const storage = storageOf(file, layout, data);
   if ('reason' in storage) return unreadable(storage.reason);
   return { tensor: { shape, dtype: type.dtype, storage, ...(type.isBig && { byteOrder: 'big' }) } };
@@ -74,7 +87,11 @@ interface Values {
   readonly filters: readonly Filter[];
 }
 
-function storageOf(file: Hdf5File, layout: DataLayout, values: Values): StorageBytes | { readonly reason: string } {
+function storageOf(
+  file: Hdf5File,
+  layout: DataLayout,
+  values: Values,
+): StorageBytes | { readonly reason: string } {
   const { path } = file.window;
   const byteLength = elementCount(values.space.shape) * values.elementBytes;
   if (layout.kind === 'unread') return layout;
@@ -116,14 +133,24 @@ function chunkedStorage(
     stored += found.byteLength;
     chunks.push(withPlainEdge(found, layout, space.shape));
   }
-  if (stored > file.window.size) throw file.error('malformed', 'chunks that overlap', chunks[0]?.address ?? 0);
+  if (stored > file.window.size)
+    throw file.error('malformed', 'chunks that overlap', chunks[0]?.address ?? 0);
   const most = filters.length === 0 ? stored : stored * MAX_DEFLATE_RATIO;
   if (chunks.length * chunkBytes > Math.max(most, MAX_UNWRITTEN_BYTES) && filters.length > 0)
-    throw file.error('malformed', `${stored} compressed bytes cannot hold ${byteLength}`, chunks[0]?.address ?? 0);
+    throw file.error(
+      'malformed',
+      `${stored} compressed bytes cannot hold ${byteLength}`,
+      chunks[0]?.address ?? 0,
+    );
   return decodedStorage(file, values, chunk, chunks, byteLength);
 }
 
-function requireChunk(file: Hdf5File, found: StoredChunk, chunk: readonly number[], starts: Set<string>): void {
+function requireChunk(
+  file: Hdf5File,
+  found: StoredChunk,
+  chunk: readonly number[],
+  starts: Set<string>,
+): void {
   const key = found.start.join();
   if (starts.has(key)) throw file.error('malformed', 'a chunk that is given twice', found.address);
   starts.add(key);

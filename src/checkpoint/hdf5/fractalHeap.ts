@@ -26,7 +26,10 @@ export class FractalHeap {
   /** @throws CheckpointError `unsupported` for heaps that are compressed */
   static read(file: Hdf5File, address: number): FractalHeap {
     const { offset, length } = file.sizes;
-    const head = file.read(address, 26 + 3 * offset + 12 * length).signature('FRHP').skip(1);
+    const head = file
+      .read(address, 26 + 3 * offset + 12 * length)
+      .signature('FRHP')
+      .skip(1);
     head.skip(2); // length of IDs, which come with the records
     if (head.u16() !== 0) throw file.error('unsupported', 'links or attributes that are compressed', address);
     head.skip(1);
@@ -42,7 +45,14 @@ export class FractalHeap {
     const root = head.offset();
     const rows = head.u16();
     const isPower = (value: number): boolean => value > 0 && Number.isInteger(Math.log2(value));
-    if (!isPower(width) || !isPower(start) || !isPower(maxDirect) || start > maxDirect || bits > 64 || rows > 64)
+    if (
+      !isPower(width) ||
+      !isPower(start) ||
+      !isPower(maxDirect) ||
+      start > maxDirect ||
+      bits > 64 ||
+      rows > 64
+    )
       throw file.error('malformed', 'a heap of impossible sizes', address);
     const shape: Shape = {
       width,
@@ -75,7 +85,11 @@ export class FractalHeap {
   }
 
   /** The direct block that holds a place in the heap: found through the blocks of blocks (III.G, "Doubling Table"). */
-  private blockOf(offset: number): { readonly address: number; readonly start: number; readonly size: number } {
+  private blockOf(offset: number): {
+    readonly address: number;
+    readonly start: number;
+    readonly size: number;
+  } {
     const { width, start, maxDirect, offsetBytes } = this.shape;
     const { sizes } = this.file;
     const directRows = Math.log2(maxDirect / start) + 2;

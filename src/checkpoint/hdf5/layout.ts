@@ -35,7 +35,8 @@ const MAX_SIZES = 33;
 export function parseLayout(body: Cursor): DataLayout {
   const version = body.u8();
   if (version === 1 || version === 2) return oldLayout(body);
-  if (version !== 3 && version !== 4) return { kind: 'unread', reason: `a layout of version ${version} is not read` };
+  if (version !== 3 && version !== 4)
+    return { kind: 'unread', reason: `a layout of version ${version} is not read` };
   const kind = CLASSES[body.u8()];
   switch (kind) {
     case 'compact': {
@@ -47,7 +48,10 @@ export function parseLayout(body: Cursor): DataLayout {
     case 'chunked':
       return version === 3 ? chunkedByTree(body) : chunked(body);
     case 'virtual':
-      return { kind: 'unread', reason: 'its values are put together from other files, which are never followed' };
+      return {
+        kind: 'unread',
+        reason: 'its values are put together from other files, which are never followed',
+      };
     default:
       return { kind: 'unread', reason: 'a layout of an unknown class' };
   }

@@ -113,7 +113,8 @@ function collect(file: Hdf5File, first: Block, onBlock: OnBlock): void {
   for (let i = 0; i < blocks.length; i++) {
     const { address, length } = blocks[i] ?? first;
     bytes += length;
-    if (seen.has(address)) throw file.error('malformed', 'an object header that continues in itself', address);
+    if (seen.has(address))
+      throw file.error('malformed', 'an object header that continues in itself', address);
     if (bytes > MAX_HEADER_BYTES || blocks.length > MAX_BLOCKS)
       throw file.error('unsupported', `an object header of ${bytes} bytes`, address);
     seen.add(address);

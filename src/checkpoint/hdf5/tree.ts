@@ -24,7 +24,10 @@ export interface Hdf5Tree {
   /** Text attributes of groups by path (names joined with `/`, the root empty), those that were asked for. */
   readonly attributes: ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
   /** Paths that lead to other places, none of which was followed. */
-  readonly links: readonly { readonly path: readonly string[]; readonly target: Exclude<Link['target'], { kind: 'hard' }> }[];
+  readonly links: readonly {
+    readonly path: readonly string[];
+    readonly target: Exclude<Link['target'], { kind: 'hard' }>;
+  }[];
   /** Groups that are linked again under another name, which are listed once. */
   readonly again: readonly (readonly string[])[];
 }
@@ -70,7 +73,10 @@ export function walk(file: Hdf5File, root: number, { isWanted, untypedAs }: Walk
       if (++count > MAX_LINKS) throw file.error('unsupported', `more than ${MAX_LINKS} names`, address);
       names.add(name);
       const inner = [...path, name];
-      if (inner.length > MAX_DEPTH || inner.reduce((sum, { length }) => sum + length, 0) > MAX_PATH_CHARACTERS)
+      if (
+        inner.length > MAX_DEPTH ||
+        inner.reduce((sum, { length }) => sum + length, 0) > MAX_PATH_CHARACTERS
+      )
         throw file.error('unsupported', `groups nested deeper than ${MAX_DEPTH} levels`, address);
       if (target.kind === 'hard') children.push({ path: inner, address: target.address });
       else links.push({ path: inner, target });
@@ -92,7 +98,11 @@ export function walk(file: Hdf5File, root: number, { isWanted, untypedAs }: Walk
 }
 
 /** What is not read in one dataset keeps none of the others from being read. */
-function contentOf(file: Hdf5File, messages: readonly Message[], untypedAs: 'bfloat16' | undefined): DatasetContent {
+function contentOf(
+  file: Hdf5File,
+  messages: readonly Message[],
+  untypedAs: 'bfloat16' | undefined,
+): DatasetContent {
   try {
     return describeDataset(file, messages, untypedAs);
   } catch (error) {

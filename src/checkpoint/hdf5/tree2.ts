@@ -25,7 +25,10 @@ interface Level {
  * @throws CheckpointError `malformed` for nodes met twice, other kinds of records, or more than a node holds
  */
 export function* recordsOf(file: Hdf5File, address: number, type: number): Generator<Cursor> {
-  const head = file.read(address, 22 + file.sizes.offset + file.sizes.length).signature('BTHD').skip(1);
+  const head = file
+    .read(address, 22 + file.sizes.offset + file.sizes.length)
+    .signature('BTHD')
+    .skip(1);
   const isType = head.u8() === type;
   const nodeBytes = head.u32();
   const recordBytes = head.u16();
@@ -47,7 +50,10 @@ export function* recordsOf(file: Hdf5File, address: number, type: number): Gener
     if (records > (levels[level]?.maxRecords ?? 0))
       throw file.error('malformed', `${records} records in a node`, node);
     if (total > MAX_RECORDS) throw file.error('unsupported', `more than ${MAX_RECORDS} records`, node);
-    const cursor = file.read(node, nodeBytes).signature(level === 0 ? 'BTLF' : 'BTIN').skip(1);
+    const cursor = file
+      .read(node, nodeBytes)
+      .signature(level === 0 ? 'BTLF' : 'BTIN')
+      .skip(1);
     if (cursor.u8() !== type) throw file.error('malformed', 'a tree of another kind', node);
     const own = Array.from({ length: records }, () => cursor.part(recordBytes));
     if (level === 0) {

@@ -51,7 +51,12 @@ export function memoryWindow(bytes: Uint8Array, path: string): Hdf5Window {
       if (stored !== undefined) return stored;
       left -= byteLength;
       if (left < 0) throw new CheckpointError('malformed', 'values that overlap', { file: path });
-      const copy = { encoding: 'memory', path, bytes: bytes.slice(offset, offset + byteLength), byteLength } as const;
+      const copy = {
+        encoding: 'memory',
+        path,
+        bytes: bytes.slice(offset, offset + byteLength),
+        byteLength,
+      } as const;
       known.set(key, copy);
       return copy;
     },
