@@ -85,8 +85,8 @@ function inflate(bytes: Uint8Array, mostBytes: number): Uint8Array {
 
 /** Puts together elements whose first bytes stand before all second bytes, and so on; a rest at the end is as it was. */
 function unshuffle(bytes: Uint8Array, elementBytes: number): Uint8Array {
-  if (elementBytes <= 1) return bytes;
   const elements = Math.floor(bytes.length / elementBytes);
+  if (elementBytes <= 1 || elements <= 1) return bytes;
   const result = Uint8Array.from(bytes);
   for (let b = 0; b < elementBytes; b++) {
     for (let i = 0; i < elements; i++) result[i * elementBytes + b] = bytes[b * elements + i] ?? 0;

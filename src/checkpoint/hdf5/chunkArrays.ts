@@ -17,6 +17,8 @@ interface Block {
   readonly first: number;
   /** A bit for each page that has been written, highest first; absent: all have been. */
   readonly written?: Uint8Array;
+  /** The bit of the first page. */
+  readonly firstBit?: number;
 }
 
 /** The chunks of a dataset that may not grow without end (specification VII.C, "Fixed Array Index"). */
@@ -49,11 +51,12 @@ function pageSize(head: Cursor): number {
 }
 
 function* entriesOf(file: Hdf5File, data: ChunkedData, block: Block): Generator<ListedChunk> {
-  const { entries, entryBytes, pageEntries, first, written } = block;
+  const { entries, entryBytes, pageEntries, first, written, firstBit = 0 } = block;
   const pages = entries > pageEntries ? Math.ceil(entries / pageEntries) : 1;
   const checksum = entries > pageEntries ? CHECKSUM_BYTES : 0;
   for (let page = 0; page < pages; page++) {
-    const isWritten = ((written?.[page >> 3] ?? 0xff) & (0x80 >> (page & 7))) !== 0;
+    const bit = firstBit + page;
+    const isWritten = ((written?.[bit >> 3] ?? 0xff) & (0x80 >> (bit & 7))) !== 0;
     if (!isWritten) continue;
     const before = page * pageEntries;
     const count = Math.min(pageEntries, entries - before);
@@ -153,13 +156,15 @@ function* levelOf(file: Hdf5File, data: ChunkedData, head: ArrayHead, level: Lev
   const pages = entries > pageEntries ? entries / pageEntries : 0;
   const bitmapBytes = Math.ceil(pages / 8);
   let { listed } = level;
-  let bitmaps: number | undefined;
+  let pagesWritten: { readonly written?: Uint8Array } = {};
   if (listed === undefined) {
     const secondary = file.read(level.at, offset).offset();
     if (secondary === undefined) return;
     file.read(secondary, BLOCK_HEAD_BYTES).signature('EASB');
-    bitmaps = secondary + BLOCK_HEAD_BYTES + offset + placeBytes;
-    listed = bitmaps + blocks * bitmapBytes;
+    const bitmap = secondary + BLOCK_HEAD_BYTES + offset + placeBytes;
+    // Bits follow one another, though there is room for whole bytes for each block.
+    if (pages > 0) pagesWritten = { written: file.read(bitmap, blocks * bitmapBytes).bytes };
+    listed = bitmap + blocks * bitmapBytes;
   }
   for (let i = 0; i < blocks; i++) {
     const first = level.first + i * entries;
@@ -167,11 +172,15 @@ function* levelOf(file: Hdf5File, data: ChunkedData, head: ArrayHead, level: Lev
     const block = file.read(listed + i * offset, offset).offset();
     if (block === undefined) continue;
     file.read(block, BLOCK_HEAD_BYTES).signature('EADB');
-    const isPaged = pages > 0 && bitmaps !== undefined;
-    const written = isPaged
-      ? { written: file.read((bitmaps ?? 0) + i * bitmapBytes, bitmapBytes).bytes }
-      : {};
     const address = block + BLOCK_HEAD_BYTES + offset + placeBytes + (pages > 0 ? CHECKSUM_BYTES : 0);
-    yield* entriesOf(file, data, { address, entries, entryBytes, pageEntries, first, ...written });
+    yield* entriesOf(file, data, {
+      address,
+      entries,
+      entryBytes,
+      pageEntries,
+      first,
+      firstBit: i * pages,
+      ...pagesWritten,
+    });
   }
 }

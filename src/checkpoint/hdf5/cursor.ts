@@ -1,4 +1,4 @@
-import { CheckpointError } from '../errors';
+import type { CheckpointError } from '../errors';
 
 /** Widths of addresses and of lengths in a file, in bytes (superblock: "Size of Offsets", "Size of Lengths"). */
 export interface FieldSizes {

@@ -128,5 +128,5 @@ function namedValues(body: Cursor, size: number, members: number): ElementType {
   if (size !== 1 || members !== 2) return other;
   body.skip(12); // the base type: one byte, whichever its sign
   const rest = Buffer.from(body.take(body.remaining)).toString('latin1').replace(/\0+/g, '\0');
-  return /^FALSE\0TRUE\0\x01/.test(rest) ? { kind: 'number', size, dtype: 'bool', isBig: false } : other;
+  return rest.startsWith('FALSE\0TRUE\0\x01') ? { kind: 'number', size, dtype: 'bool', isBig: false } : other;
 }

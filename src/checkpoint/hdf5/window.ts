@@ -15,15 +15,33 @@ export interface Hdf5Window {
   outerOffset(offset: number): number | undefined;
 }
 
+/** Structures are small and lie beside one another: they are read by blocks of this size, a few of which are kept. */
+const BLOCK_BYTES = 64 * 1024;
+const KEPT_BLOCKS = 16;
+
 /** A stretch of a file; by default all of it. Storages point into the file itself. */
 export function fileWindow(file: RandomAccessFile, base = 0, size = file.size): Hdf5Window {
   const { path } = file;
+  const blocks = new Map<number, Uint8Array>();
+  const block = (index: number): Uint8Array => {
+    const known = blocks.get(index);
+    if (known !== undefined) return known;
+    const start = index * BLOCK_BYTES;
+    const bytes = file.readSync(base + start, Math.min(BLOCK_BYTES, size - start));
+    const [oldest] = blocks.keys();
+    if (blocks.size >= KEPT_BLOCKS && oldest !== undefined) blocks.delete(oldest);
+    blocks.set(index, bytes);
+    return bytes;
+  };
   return {
     path,
     size,
     read(offset, length) {
       requireInside(offset, length, size, { file: path, offset: base + offset });
-      return file.readSync(base + offset, length);
+      const index = Math.floor(offset / BLOCK_BYTES);
+      const within = offset - index * BLOCK_BYTES;
+      if (length === 0 || within + length > BLOCK_BYTES) return file.readSync(base + offset, length);
+      return block(index).subarray(within, within + length);
     },
     storage: (offset, byteLength) => ({ encoding: 'raw', path, offset: base + offset, byteLength }),
     outerOffset: (offset) => base + offset,

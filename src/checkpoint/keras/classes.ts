@@ -101,8 +101,8 @@ export function inputAxesOf(equation: string | undefined): number | undefined {
   const [, input, kernel, output] =
     /^\s*([.a-z]+)\s*,\s*([a-z]+)\s*->\s*([.a-z]+)\s*$/i.exec(equation ?? '') ?? [];
   if (input === undefined || kernel === undefined || output === undefined) return undefined;
-  const isInput = [...kernel].map((axis) => input.includes(axis) && !output.includes(axis));
-  const isOutput = [...kernel].map((axis) => output.includes(axis) && !input.includes(axis));
+  const isInput = Array.from(kernel, (axis) => input.includes(axis) && !output.includes(axis));
+  const isOutput = Array.from(kernel, (axis) => output.includes(axis) && !input.includes(axis));
   const count = isInput.lastIndexOf(true) + 1;
   const isSplit = isInput.every((is, i) => is === i < count) && isOutput.every((is, i) => is === i >= count);
   return isSplit && count > 0 && count < kernel.length ? count : undefined;

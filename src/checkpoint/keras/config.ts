@@ -48,7 +48,9 @@ export function parseKerasConfig(bytes: Uint8Array): KerasConfig {
   const parser = new ConfigParser(new JsonReader(bytes));
   const model = parser.parse();
   if (model === undefined) throw new CheckpointError('malformed', 'a configuration of no model');
-  return { model, code: [...parser.code], foreign: [...parser.foreign] };
+  // A layer's name says more than that there is a function in it.
+  const code = parser.code.size > 0 ? [...parser.code] : parser.functions.slice(0, 1);
+  return { model, code, foreign: [...parser.foreign] };
 }
 
 /** An object's members that matter, and the nodes in it. */
@@ -67,6 +69,7 @@ interface Members {
 class ConfigParser {
   readonly code = new Set<string>();
   readonly foreign = new Set<string>();
+  readonly functions: string[] = [];
   private count = 0;
 
   constructor(private readonly json: JsonReader) {}
@@ -149,7 +152,7 @@ class ConfigParser {
 
   private warn(className: string, module: string | undefined, name: string | undefined): void {
     if (className === 'Lambda') tell(this.code, name ?? className);
-    if (className === '__lambda__') tell(this.code, 'a lambda function');
+    if (className === '__lambda__') this.functions.push('a lambda function');
     const isKeras = module === undefined || /^(?:keras|tf_keras|builtins|tensorflow)(?:\.|$)/.test(module);
     if (!isKeras) tell(this.foreign, `${module}.${className}`);
   }

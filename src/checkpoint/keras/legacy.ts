@@ -41,7 +41,8 @@ export class LegacyWeights {
     const node = nodeOf(this.layers.get(inner[0] ?? ''), inner.slice(1, -1));
     const written = (inner.at(-1) ?? '').replace(/:\d+$/, '');
     // Keras 3 calls the kernel of a depthwise convolution as all others are.
-    const isDepthwise = /^Depthwise/.test(node?.className ?? '') && written === 'kernel' && shape.length > 2;
+    const isDepthwise =
+      (node?.className ?? '').startsWith('Depthwise') && written === 'kernel' && shape.length > 2;
     const variable = isDepthwise ? 'depthwise_kernel' : written;
     const module = moduleOf(
       node?.className,

@@ -37,7 +37,7 @@ export function linkNotes({ links, again }: Hdf5Tree): string[] {
   if (again.length > 0) {
     const paths = again.map((path) => path.join('/'));
     notes.push(
-      `${countOf(again.length, 'group has', 'groups have')} several names and are listed once: ${named(paths)}`,
+      `${countOf(again.length, 'group has several names and is', 'groups have several names and are')} listed once: ${named(paths)}`,
     );
   }
   return notes;

@@ -9,7 +9,8 @@ const VARIABLES = 'vars';
 
 /** Keras 3's format: groups as objects hold one another, in each a group `vars` of numbered variables. */
 export class NumberedWeights {
-  private readonly shapes = new Map<string, (readonly number[])[]>();
+  /** Of the variables of each group; some numbers may be missing. */
+  private readonly shapes = new Map<string, (readonly number[] | undefined)[]>();
 
   constructor(
     private readonly tree: Hdf5Tree,

@@ -78,7 +78,7 @@ function configOf({ config }: KerasFile, tree: Hdf5Tree, notes: string[]): Keras
   const [own] = tree.attributes.get('')?.get('model_config') ?? [];
   const bytes = config ?? (own === undefined ? undefined : Buffer.from(own));
   // Keras 3 writes "null" for models whose class has no configuration.
-  if (bytes === undefined || bytes.length <= 4) return undefined;
+  if (bytes === undefined || (bytes.length === 4 && own === 'null')) return undefined;
   try {
     const parsed = parseKerasConfig(bytes);
     notes.push(...configNotes(parsed));
