@@ -107,6 +107,13 @@ export interface ModuleHint {
    * libraries that use the tensor's name have it. Readers state it of weights alone, never of biases or norms.
    */
   readonly order?: 'out-in' | 'in-out';
+  /**
+   * What the library that wrote the file calls the tensor, where the file has a number instead of a name:
+   * `conv2d/kernel` for Keras 3's `layers/conv2d/vars/0`. What names mean is read from it.
+   */
+  readonly knownAs?: string;
+  /** Axes of a linear map's inputs, where it has several (a product over more than one axis): the first ones if `in-out`. */
+  readonly inputAxes?: number;
 }
 
 /**

@@ -3,6 +3,7 @@ import { decodeAffine } from './affine';
 import { decodeAwq } from './awq';
 import { decodeBitsandbytes4 } from './bitsandbytes4';
 import { decodeBlockScaled } from './blockScaled';
+import { decodeChunks } from './chunks';
 import type { Decoder } from './decoder';
 import { decodeGgml } from './ggml';
 import { decodeGptq } from './gptq';
@@ -38,6 +39,8 @@ export function decode(decoder: Decoder, sources: readonly Uint8Array[], byteLen
       return decodeMxfp4(decoder, sources, byteLength);
     case 'pack-quantized':
       return decodePackQuantized(decoder, sources, byteLength);
+    case 'chunks':
+      return decodeChunks(decoder, sources, byteLength);
     case 'pieces':
       return decodePieces(sources, byteLength);
   }

@@ -12,7 +12,7 @@ import {
   isTorchNonConvolution,
   isTransposedName,
   moduleType,
-  nameParts,
+  partsOf,
 } from './names';
 
 /** Group counts a user declares for convolutions whose names match, since state dicts do not tell them. */
@@ -37,7 +37,7 @@ export function isConvolution(tensor: Tensor): boolean {
   if (isFlatDepthwise(tensor)) return true;
   if (axes < MIN_AXES || axes > MAX_AXES) return false;
   if (isStatedWeight(tensor)) return moduleType(tensor).startsWith('Conv');
-  const { leaf, parent } = nameParts(tensor.name);
+  const { leaf, parent } = partsOf(tensor);
   return (
     mayBeConvolution(tensor, parent) &&
     (leaf === 'weight' ||
@@ -85,7 +85,7 @@ export class ConvolutionReader {
    * @throws CheckpointError when the declared number of groups does not divide the channels
    */
   read(tensor: Tensor): LayerReading {
-    const { leaf } = nameParts(tensor.name);
+    const { leaf } = partsOf(tensor);
     const isNamedLast = leaf.endsWith('kernel') && tensor.module?.order === undefined;
     const isChannelsLast = isNamedLast || isInByOut(tensor);
     return isChannelsLast ? this.#readChannelsLast(tensor) : this.#readChannelsFirst(tensor);
@@ -110,7 +110,7 @@ export class ConvolutionReader {
 
   /** Keras and Flax: k… × I/g × O; depthwise k… × C × multiplier; transposed k… × O × I. */
   #readChannelsLast(tensor: Tensor): LayerReading {
-    const parts = nameParts(tensor.name);
+    const parts = partsOf(tensor);
     const kernel = tensor.shape.slice(0, -2);
     const [second = 0, last = 0] = tensor.shape.slice(-2);
     const size = elementCount(kernel);
@@ -158,7 +158,7 @@ export class ConvolutionReader {
   #looksDepthwise(tensor: Tensor, outputs: number, inputsPerGroup: number): boolean {
     if (inputsPerGroup !== 1 || outputs <= 1 || outputs > MAX_GROUPS) return false;
     if (isFlatDepthwise(tensor)) return true;
-    return isDepthwiseName(nameParts(tensor.name)) || this.#depthwiseChannels(outputs) !== undefined;
+    return isDepthwiseName(partsOf(tensor)) || this.#depthwiseChannels(outputs) !== undefined;
   }
 
   #depthwiseGroups(outputs: number): number {
@@ -178,7 +178,7 @@ export class ConvolutionReader {
 function isTransposed(tensor: Tensor, kernel: readonly number[]): boolean {
   const type = moduleType(tensor);
   if (/^(?:Lazy)?Conv/.test(type)) return type.includes('Transpose');
-  return isTransposedName(nameParts(tensor.name), kernel);
+  return isTransposedName(partsOf(tensor), kernel);
 }
 
 /** Views of k… × C × multiplier, one kernel-size × multiplier matrix for each channel. */

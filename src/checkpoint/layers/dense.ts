@@ -12,7 +12,7 @@ import {
   isStatedWeight,
   isTorchNonConvolution,
   moduleType,
-  nameParts,
+  partsOf,
 } from './names';
 import { readRecurrent } from './recurrent';
 import type { TensorLookup } from './skipping';
@@ -24,11 +24,13 @@ const HEADS_FIRST: ReadonlySet<string> = new Set(['out', 'attention_output']);
 /** Each head is a matrix of its own; ten times the heads of any model in use. */
 const MAX_HEADS = 2048;
 
-/** A tensor of three axes that is an attention projection, one of them heads, rather than a one-dimensional convolution. */
+/** A tensor of several axes that is an attention projection, or another product, rather than a convolution. */
 export function readHeadsProjection(tensor: Tensor): LayerReading | undefined {
-  const { leaf, parent } = nameParts(tensor.name);
+  const { leaf, parent } = partsOf(tensor);
   if (leaf === 'weight' && isHeadStackName(parent)) return readHeadStack(tensor, parent);
   const [a = 0, b = 0, c = 0] = tensor.shape;
+  const { order, inputAxes } = tensor.module ?? {};
+  if (order === 'in-out' && inputAxes !== undefined) return readInputAxes(tensor.shape, inputAxes);
   if (leaf !== 'kernel' || tensor.shape.length !== 3) return undefined;
   if (!HEADS_LAST.has(parent) && !HEADS_FIRST.has(parent)) return undefined;
   const [rows, columns] = HEADS_LAST.has(parent) ? [a, b * c] : [a * b, c];
@@ -50,6 +52,13 @@ function readHeadStack({ shape }: Tensor, parent: string): LayerReading | undefi
   return { kind: 'linear', shape: [columns, rows], matrices, groups: heads, transposed: true };
 }
 
+/** A product over several axes, which the file counts: inputs × outputs, each flattened. */
+function readInputAxes(shape: readonly number[], inputAxes: number): LayerReading {
+  const rows = elementCount(shape.slice(0, inputAxes));
+  const columns = elementCount(shape.slice(inputAxes));
+  return { kind: 'linear', shape: [columns, rows], matrices: [wholeMatrix(rows, columns)], transposed: true };
+}
+
 /**
  * Reads everything that is neither convolution nor expert stack: linear layers, embeddings, fused projections,
  * and parameters of other shapes flattened to first axis × rest.
@@ -57,7 +66,7 @@ function readHeadStack({ shape }: Tensor, parent: string): LayerReading | undefi
  * @param isGpt2 the file stores GPT-2's `Conv1D` layers in × out
  */
 export function readDense(tensor: Tensor, find: TensorLookup, isGpt2: boolean): LayerReading {
-  const { leaf, parent } = nameParts(tensor.name);
+  const { leaf, parent } = partsOf(tensor);
   const isWeight = WEIGHT_LEAVES.has(leaf) || isStatedWeight(tensor);
   // A bare parameter's leading axes of size 1 are there for broadcasting: pos_embed is 1 × N × D.
   const shape = isWeight ? tensor.shape : withoutLeadingOnes(tensor.shape);
@@ -82,7 +91,7 @@ export function readDense(tensor: Tensor, find: TensorLookup, isGpt2: boolean): 
 }
 
 function linearOrOther(tensor: Tensor): LayerKind {
-  const { leaf } = nameParts(tensor.name);
+  const { leaf } = partsOf(tensor);
   const isLinear =
     WEIGHT_LEAVES.has(leaf) || leaf.endsWith('_weight') || moduleType(tensor).endsWith('Linear');
   return isLinear ? 'linear' : 'other';
@@ -92,7 +101,7 @@ function isEmbeddingTensor(tensor: Tensor): boolean {
   const type = moduleType(tensor);
   if (/^Embedding(?:Bag)?$/.test(type)) return true;
   if (/Linear$|^Conv/.test(type) || isTorchNonConvolution(tensor)) return false;
-  const { leaf, parent } = nameParts(tensor.name);
+  const { leaf, parent } = partsOf(tensor);
   return isEmbeddingName(WEIGHT_LEAVES.has(leaf) ? parent : leaf);
 }
 

@@ -28,6 +28,12 @@ export function nameParts(name: string): NameParts {
   };
 }
 
+/** What a tensor's name means; a name that is only a number in the file is the library's own. `prefix` stays the file's. */
+export function partsOf({ name, module }: Tensor): NameParts {
+  const parts = nameParts(name);
+  return module?.knownAs === undefined ? parts : { ...nameParts(module.knownAs), prefix: parts.prefix };
+}
+
 /** Class name without its path: `torch.nn.modules.conv.Conv2d` is `Conv2d`. */
 export function moduleType(tensor: Tensor): string {
   return tensor.module?.type.split('.').at(-1) ?? '';
@@ -64,7 +70,7 @@ export function isStatedWeight({ module }: Tensor): boolean {
 /** Whether a matrix is stored in × out, and a convolution with its channels last: as its file says, else by its name. */
 export function isInByOut(tensor: Tensor): boolean {
   const { order } = tensor.module ?? {};
-  return order === undefined ? IN_BY_OUT_LEAVES.has(nameParts(tensor.name).leaf) : order === 'in-out';
+  return order === undefined ? IN_BY_OUT_LEAVES.has(partsOf(tensor).leaf) : order === 'in-out';
 }
 
 /** A segment that names a normalisation: norm1, ln_f, bn2, input_layernorm, LayerNorm, final_layer_norm, norm_out, batch_normalization … */

@@ -8,7 +8,7 @@ import {
   isNormName,
   isStatedWeight,
   moduleType,
-  nameParts,
+  partsOf,
 } from './names';
 
 /** Finds a tensor of the checkpoint's model by its name. */
@@ -70,7 +70,7 @@ export function isBuffer(tensor: Tensor): boolean {
 }
 
 function bufferReason(tensor: Tensor): string | undefined {
-  const { leaf, segments, parent } = nameParts(tensor.name);
+  const { leaf, segments, parent } = partsOf(tensor);
   if (leaf === 'weight' && ROTARY_TABLE.test(parent)) return 'rotary table: computed, not trained';
   const known = BUFFERS.find(([pattern]) => pattern.test(leaf));
   if (known !== undefined) return known[1];
@@ -95,7 +95,7 @@ function numberReason(tensor: Tensor): string | undefined {
   if (isFloating(dtype)) return undefined;
   if (dtype === 'bool') return 'mask: true or false, not numbers';
   if (dtype.startsWith('complex')) return 'complex: only real matrices are analysed';
-  const { leaf } = nameParts(tensor.name);
+  const { leaf } = partsOf(tensor);
   if (QUANTISATION.test(leaf)) return 'quantisation: belongs to quantised values';
   const isQuantised = leaf === 'qweight' || (QUANTISED_LEAVES.test(leaf) && tensor.shape.length >= 2);
   return isQuantised
@@ -105,7 +105,7 @@ function numberReason(tensor: Tensor): string | undefined {
 
 /** Scales, and 8-bit floats whose blocks have each their own (DeepSeek-V3): values as stored are not the weights. */
 function quantisationReason(tensor: Tensor, find: TensorLookup): string | undefined {
-  const { leaf, prefix } = nameParts(tensor.name);
+  const { leaf, prefix } = partsOf(tensor);
   const hasSibling = (names: readonly string[]) =>
     names.some((name) => {
       const sibling = find(prefix + name);
@@ -121,7 +121,7 @@ function quantisationReason(tensor: Tensor, find: TensorLookup): string | undefi
 }
 
 function biasReason(tensor: Tensor, find: TensorLookup): string | undefined {
-  const parts = nameParts(tensor.name);
+  const parts = partsOf(tensor);
   const { leaf, prefix, parent } = parts;
   if (!/^(?:bias|b|beta|bias_[ih]h(?:_\w+)?|\w+_bias)$/.test(leaf)) return undefined;
   // A parameter called b or q_bias may be a matrix (LoRA's B); one called bias is added, whatever its shape,
@@ -135,7 +135,7 @@ function biasReason(tensor: Tensor, find: TensorLookup): string | undefined {
 
 /** Weights kept in pieces, none of which has the spectrum of the whole. */
 function parametrizationReason(tensor: Tensor, find: TensorLookup): string | undefined {
-  const { leaf, prefix, segments } = nameParts(tensor.name);
+  const { leaf, prefix, segments } = partsOf(tensor);
   if (leaf === 'weight_g' || (leaf === 'weight_v' && find(`${prefix}weight_g`) !== undefined)) {
     return 'weight norm: magnitude and direction are stored apart'; // HiFi-GAN, wav2vec 2.0
   }
@@ -150,14 +150,14 @@ function parametrizationReason(tensor: Tensor, find: TensorLookup): string | und
 
 /** At most one axis longer than 1; a module's weight keeps its axes (a layer of one output is still a layer). */
 function isVector(tensor: Tensor): boolean {
-  const { leaf } = nameParts(tensor.name);
+  const { leaf } = partsOf(tensor);
   const isWeight = isStatedWeight(tensor) || WEIGHT_LEAVES.has(leaf) || /(?:^|_)weight(?:_|$)/.test(leaf);
   if (isWeight) return tensor.shape.length <= 1;
   return tensor.shape.filter((size) => size > 1).length <= 1;
 }
 
 function vectorReason(tensor: Tensor, find: TensorLookup): string | undefined {
-  const { leaf, parent, prefix } = nameParts(tensor.name);
+  const { leaf, parent, prefix } = partsOf(tensor);
   if (leaf === 'weight' && TOKEN_MIX.test(parent)) return 'vector: one number for each channel, no matrix';
   if (!isVector(tensor)) return undefined;
   if (tensor.shape.length === 0) return 'scalar: a single number';
@@ -171,7 +171,7 @@ function vectorReason(tensor: Tensor, find: TensorLookup): string | undefined {
 
 /** Normalisation over several axes at once (LayerNorm([C, H, W])): element by element, not a map between spaces. */
 function normReason(tensor: Tensor): string | undefined {
-  const { leaf, parent } = nameParts(tensor.name);
+  const { leaf, parent } = partsOf(tensor);
   const type = moduleType(tensor);
   if (/Norm(?:\dd)?$/.test(type)) return NORM;
   const isScale = WEIGHT_LEAVES.has(leaf) && !IN_BY_OUT_LEAVES.has(leaf);
