@@ -51,9 +51,9 @@ export function isConvolution(tensor: Tensor): boolean {
 }
 
 /** A depthwise kernel of channels × k, without its axis of one input channel. */
-function isFlatDepthwise({ name, shape }: Tensor): boolean {
-  const parts = nameParts(name);
-  return shape.length === 2 && parts.leaf === 'weight' && isFlatDepthwiseName(parts);
+function isFlatDepthwise(tensor: Tensor): boolean {
+  const parts = partsOf(tensor);
+  return tensor.shape.length === 2 && parts.leaf === 'weight' && isFlatDepthwiseName(parts);
 }
 
 /**
