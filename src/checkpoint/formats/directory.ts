@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Checkpoint } from '../checkpoint';
 import { ioError } from '../file';
 import { type OpenFile, type ShardSet, findShardSets, openShardedIndex, openShards } from './sharded';
+import { openTensorflowFolder } from './tensorflowFolder';
 
 interface ShardedModel {
   readonly index?: string;
@@ -10,8 +11,8 @@ interface ShardedModel {
 }
 
 /**
- * A folder that is one model in shards: by its `*.index.json`, or by the names of its files. Undefined when it is not;
- * then `listCheckpointFiles` tells what is in it.
+ * A folder that is one model in shards: by its `*.index.json`, or by the names of its files; or a model of TensorFlow,
+ * which is always several files. Undefined when it is neither; then `listCheckpointFiles` tells what is in it.
  *
  * @throws CheckpointError of kind `io`, and for shards that are missing or cannot be read.
  */
@@ -24,7 +25,8 @@ export async function openDirectory(
   const { index, shards } = shardedModel(files) ?? {};
   if (index !== undefined)
     return { ...(await openShardedIndex(path.join(folder, index), openFile, signal)), path: folder };
-  return shards === undefined ? undefined : openShards(folder, shards, openFile, signal);
+  if (shards !== undefined) return openShards(folder, shards, openFile, signal);
+  return openTensorflowFolder(folder, files, openFile);
 }
 
 async function listNames(folder: string): Promise<string[]> {
