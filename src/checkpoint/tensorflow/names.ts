@@ -1,6 +1,13 @@
 /** What the names of TensorFlow's variables mean. */
 import { type ModuleHint, type TensorRole } from '../checkpoint';
-import { isDepthwiseName, isEmbeddingName, isNormName, isTransposedName, nameParts } from '../layers/names';
+import {
+  type NameParts,
+  isDepthwiseName,
+  isEmbeddingName,
+  isNormName,
+  isTransposedName,
+  nameParts,
+} from '../layers/names';
 import { roleInStateDict } from '../roles';
 import type { GraphVariable } from './variables';
 
@@ -60,27 +67,49 @@ export function variableRole(
 const WEIGHT = /^(?:weights?|variable(?:_\d+)?|_kernel)$/;
 const DEPTHWISE = /^depthwise_(?:kernel|weights)$/;
 const POINTWISE = /^pointwise_(?:kernel|weights)$/;
-/** A plain variable of three axes may be anything. */
-const MIN_UNNAMED_AXES = 4;
+/** Kernels along one to three axes; of three axes in all, a plain variable may be anything. */
+const MIN_KERNEL_AXES = 3;
+const MAX_KERNEL_AXES = 5;
+
+/** Names by which TensorFlow means kernels of convolutions, besides those of weights. */
+const KERNEL = /^(?:kernel|w)$/;
 
 /**
  * What TensorFlow computes with a weight of this name and shape: its matrices are in × out, its kernels k… × in × out
- * (transposed ones k… × out × in), depthwise ones k… × C × multiplier. Undefined where the name tells, or nothing does.
+ * (transposed ones k… × out × in), depthwise ones k… × C × multiplier. A bias has one number for each output, which
+ * tells these apart whatever the layer is called. Undefined where the name tells, or nothing does.
+ *
+ * @param biases numbers in the bias beside it, where there is one
  */
-export function variableModule(name: string, shape: readonly number[]): ModuleHint | undefined {
+export function variableModule(
+  name: string,
+  shape: readonly number[],
+  biases: number | undefined,
+): ModuleHint | undefined {
   const parts = nameParts(name);
   const { leaf, parent } = parts;
   const axes = shape.length;
-  const isWeight = WEIGHT.test(leaf);
-  const kernelAxes = axes - 2;
-  if (kernelAxes >= 1 && kernelAxes <= 3) {
-    const isDepthwise = DEPTHWISE.test(leaf) || ((isWeight || leaf === 'kernel') && isDepthwiseName(parts));
-    if (isDepthwise) return { type: `DepthwiseConv${kernelAxes}d`, order: 'in-out' };
-    if (!isWeight && !POINTWISE.test(leaf)) return undefined;
-    if (leaf.startsWith('variable') && axes < MIN_UNNAMED_AXES) return undefined;
-    const kind = isTransposedName(parts, shape.slice(0, -2)) ? 'ConvTranspose' : 'Conv';
-    return { type: `${kind}${kernelAxes}d`, order: 'in-out' };
-  }
-  if (axes !== 2 || !isWeight || isNormName(parent)) return undefined;
+  if (axes >= MIN_KERNEL_AXES && axes <= MAX_KERNEL_AXES) return kernelModule(parts, shape, biases);
+  if (axes !== 2 || !WEIGHT.test(leaf) || isNormName(parent)) return undefined;
   return isEmbeddingName(parent) ? { type: 'Embedding' } : { type: 'Linear', order: 'in-out' };
+}
+
+function kernelModule(
+  parts: NameParts,
+  shape: readonly number[],
+  biases: number | undefined,
+): ModuleHint | undefined {
+  const { leaf } = parts;
+  const [second = 0, last = 0] = shape.slice(-2);
+  const isWeight = WEIGHT.test(leaf) || KERNEL.test(leaf);
+  const hint = (type: string): ModuleHint => ({ type: `${type}${shape.length - 2}d`, order: 'in-out' });
+  if (DEPTHWISE.test(leaf)) return hint('DepthwiseConv');
+  if (isWeight && shape.length > MIN_KERNEL_AXES && biases !== undefined && biases !== last) {
+    if (biases === second) return hint('ConvTranspose');
+    if (biases === second * last) return hint('DepthwiseConv');
+  }
+  if (isWeight && isDepthwiseName(parts)) return hint('DepthwiseConv');
+  if (!WEIGHT.test(leaf) && !POINTWISE.test(leaf)) return undefined;
+  if (leaf.startsWith('variable') && shape.length === MIN_KERNEL_AXES) return undefined;
+  return hint(isTransposedName(parts, shape.slice(0, -2)) ? 'ConvTranspose' : 'Conv');
 }

@@ -1,6 +1,7 @@
 import { type Tensor, type UnreadableTensor, elementCount } from '../checkpoint';
 import { type DType, bytesPerElement } from '../dtype';
 import { CheckpointError } from '../errors';
+import { nameParts } from '../layers/names';
 import { requireShape } from '../layout';
 import type { Bundle, BundleEntry } from './bundle';
 import { reasonUnread, tensorflowType } from './dtypes';
@@ -88,7 +89,7 @@ class Builder {
       if (this.usedSlices.has(entry)) continue;
       this.leaveOut(sliceOwner(entry.key), entry, 'a slice of a variable that the checkpoint does not list');
     }
-    return { tensors: this.tensors, unreadable: this.unreadable };
+    return { tensors: withModules(this.tensors), unreadable: this.unreadable };
   }
 
   private addNamed(entry: BundleEntry, key: string, name: string, graph: GraphVariable | undefined): void {
@@ -119,9 +120,8 @@ class Builder {
       return;
     }
     const has = (other: string): boolean => this.entries.has(Buffer.from(other, 'utf8').toString('latin1'));
-    const module = variableModule(name, shape);
     const role = variableRole(key, name, shape, graph, has);
-    this.tensors.push({ name, shape, dtype, ...values, role, ...(module !== undefined && { module }) });
+    this.tensors.push({ name, shape, dtype, ...values, role });
   }
 
   private whole(
@@ -180,6 +180,18 @@ class Builder {
   private error(tensor: string, kind: CheckpointError['kind'], reason: string): CheckpointError {
     return new CheckpointError(kind, reason, { file: this.variables.index, tensor });
   }
+}
+
+/** Says of weights what TensorFlow computes with them; the biases beside them help. */
+function withModules(tensors: readonly Tensor[]): Tensor[] {
+  const vectors = new Map<string, number>();
+  for (const { name, shape } of tensors) if (shape.length === 1) vectors.set(name, shape[0] ?? 0);
+  return tensors.map((tensor) => {
+    const { prefix } = nameParts(tensor.name);
+    const biases = vectors.get(`${prefix}bias`) ?? vectors.get(`${prefix}biases`);
+    const module = tensor.role === 'model' ? variableModule(tensor.name, tensor.shape, biases) : undefined;
+    return module === undefined ? tensor : { ...tensor, module };
+  });
 }
 
 function isCopy(entry: BundleEntry, original: BundleEntry): boolean {
