@@ -81,7 +81,12 @@ async function openIndex(file: RandomAccessFile): Promise<Checkpoint> {
   const stored = bundle.entries.filter(({ slices }) => slices.length === 0);
   requireRanges(stored, shards, file.path);
   const graph = await readGraph(bundle, shards);
-  const { tensors, unreadable } = listTensors({ bundle, shards, index: file.path, graph: graph.variables });
+  const { tensors, unreadable, repeated } = listTensors({
+    bundle,
+    shards,
+    index: file.path,
+    graph: graph.variables,
+  });
   const { length } = shards;
   return {
     path: file.path,
@@ -91,8 +96,15 @@ async function openIndex(file: RandomAccessFile): Promise<Checkpoint> {
     tensors,
     unreadable,
     readOnly: true,
-    notes: [...stateNotes(tensors), ...graph.notes],
+    notes: [...stateNotes(tensors), ...repeatedNotes(repeated), ...graph.notes],
   };
+}
+
+function repeatedNotes(repeated: number): string[] {
+  if (repeated === 0) return [];
+  return [
+    `${countOf(repeated, 'variable is', 'variables are')} in the file twice (Keras' list of all variables): read once`,
+  ];
 }
 
 /** What the graph of objects tells; checkpoints of TF 1 have none, and names do without one that is damaged. */

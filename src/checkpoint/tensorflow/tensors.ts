@@ -4,7 +4,7 @@ import { CheckpointError } from '../errors';
 import { nameParts } from '../layers/names';
 import { requireShape } from '../layout';
 import type { Bundle, BundleEntry } from './bundle';
-import { reasonUnread, tensorflowType } from './dtypes';
+import { STRING, reasonUnread, tensorflowType } from './dtypes';
 import { variableModule, variableName, variableRole } from './names';
 import { OBJECT_GRAPH_KEY } from './objectGraph';
 import type { Shard } from './shards';
@@ -23,6 +23,8 @@ export interface Variables {
 export interface TensorList {
   readonly tensors: readonly Tensor[];
   readonly unreadable: readonly UnreadableTensor[];
+  /** Variables whose values are kept a second time, which is left out. */
+  readonly repeated: number;
 }
 
 /** A second list that Keras 3 keeps of all variables of an exported model, values and all. */
@@ -55,13 +57,14 @@ function inOrder({ bundle, graph }: Variables): BundleEntry[] {
 class Builder {
   private readonly tensors: Tensor[] = [];
   private readonly unreadable: UnreadableTensor[] = [];
+  private repeated = 0;
   private readonly names = new Set<string>();
   /** By key, bytes as characters: keys of slices are no UTF-8. */
   private readonly entries: ReadonlyMap<string, BundleEntry>;
   private readonly usedSlices = new Set<BundleEntry>();
   private readonly slices: BundleEntry[] = [];
   /** Of what the model's own list has, by the variable's name. */
-  private readonly originals = new Map<string, BundleEntry & { readonly name: string }>();
+  private readonly originals = new Map<string, BundleEntry>();
 
   constructor(private readonly variables: Variables) {
     this.entries = new Map(variables.bundle.entries.map((entry) => [entry.key.toString('latin1'), entry]));
@@ -73,6 +76,8 @@ class Builder {
       return;
     }
     const key = entry.key.toString('utf8');
+    // Part of the index rather than a variable: its text was read for what it says of them.
+    if (key === OBJECT_GRAPH_KEY && entry.dtype === STRING) return;
     const graph = this.variables.graph.get(key);
     const name = variableName(key, graph, this.names);
     if (this.names.has(name)) throw this.error(name, 'malformed', 'is given twice');
@@ -89,25 +94,21 @@ class Builder {
       if (this.usedSlices.has(entry)) continue;
       this.leaveOut(sliceOwner(entry.key), entry, 'a slice of a variable that the checkpoint does not list');
     }
-    return { tensors: withModules(this.tensors), unreadable: this.unreadable };
+    return { tensors: withModules(this.tensors), unreadable: this.unreadable, repeated: this.repeated };
   }
 
   private addNamed(entry: BundleEntry, key: string, name: string, graph: GraphVariable | undefined): void {
     const { name: type, dtype } = tensorflowType(entry.dtype);
-    if (key === OBJECT_GRAPH_KEY) {
-      this.leaveOut(name, entry, 'it describes the objects that were saved, no numbers');
-      return;
-    }
     if (dtype === undefined) {
       this.leaveOut(name, entry, reasonUnread(type));
       return;
     }
     const original = SECOND_LIST.test(key) ? this.originals.get(graph?.fullName ?? '') : undefined;
     if (original !== undefined && isCopy(entry, original)) {
-      this.leaveOut(name, entry, `the values of "${original.name}" kept a second time`);
+      this.repeated++;
       return;
     }
-    if (graph !== undefined) this.originals.set(graph.fullName, { ...entry, name });
+    if (graph !== undefined) this.originals.set(graph.fullName, entry);
     const shape = requireShape(entry.shape, bytesPerElement(dtype));
     const values =
       entry.slices.length > 0 ? this.joined(entry, dtype) : this.whole(entry, dtype, name, shape);
