@@ -107,6 +107,8 @@ export interface ModuleHint {
    * libraries that use the tensor's name have it. Readers state it of weights alone, never of biases or norms.
    */
   readonly order?: 'out-in' | 'in-out';
+  /** Gates of a recurrent weight, in the order in which they are stacked, where the file tells. */
+  readonly gates?: readonly string[];
 }
 
 /**

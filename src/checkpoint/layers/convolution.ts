@@ -33,7 +33,7 @@ const MAX_GROUPS = 1 << 17;
 export function isConvolution(tensor: Tensor): boolean {
   const axes = tensor.shape.length;
   if (axes < MIN_AXES || axes > MAX_AXES) return false;
-  if (isStatedWeight(tensor)) return moduleType(tensor).startsWith("Conv");
+  if (isStatedWeight(tensor)) return moduleType(tensor).startsWith('Conv');
   const { leaf, parent } = nameParts(tensor.name);
   return (
     mayBeConvolution(tensor, parent) &&

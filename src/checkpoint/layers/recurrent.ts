@@ -1,6 +1,7 @@
 import type { Tensor } from '../checkpoint';
+import type { MatrixView } from '../matrixView';
 import { outByIn, outputBlocks, wholeMatrix, type LayerReading, type StoredMatrix } from './matrix';
-import { moduleType, nameParts } from './names';
+import { isStatedWeight, moduleType, nameParts } from './names';
 import type { TensorLookup } from './skipping';
 
 /** Gates in the order they are stacked (torch.nn.GRU, torch.nn.LSTM). */
@@ -32,6 +33,26 @@ export function readRecurrent(tensor: Tensor, find: TensorLookup): LayerReading 
     return withGates({ rows, columns, transposed: true }, gatesOfRatio(stacked / hidden, KERAS_GATES));
   }
   return undefined;
+}
+
+/** Forwards and backwards. */
+const MAX_DIRECTIONS = 2;
+
+/** Reads directions × gates·hidden × inputs, as ONNX keeps recurrent weights: a layer for each direction. */
+export function readDirections(tensor: Tensor): LayerReading[] | undefined {
+  const [directions = 0, rows = 0, columns = 0] = tensor.shape;
+  if (tensor.shape.length !== 3 || directions > MAX_DIRECTIONS) return undefined;
+  if (!isStatedWeight(tensor) || !/^(?:LSTM|GRU|RNN)$/.test(moduleType(tensor))) return undefined;
+  const reading = withGates({ rows, columns, transposed: false }, tensor.module?.gates);
+  const at = (views: readonly MatrixView[], direction: number): MatrixView[] =>
+    views.map((view) => ({ ...view, offset: view.offset + direction * rows * columns }));
+  return Array.from({ length: directions }, (_, direction) => ({
+    ...reading,
+    matrices: at(reading.matrices, direction),
+    ...(reading.parts !== undefined && {
+      parts: reading.parts.map((part) => ({ ...part, matrices: at(part.matrices, direction) })),
+    }),
+  }));
 }
 
 function pytorchGates(tensor: Tensor, find: TensorLookup): Gates | undefined {
