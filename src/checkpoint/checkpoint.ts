@@ -109,6 +109,8 @@ export interface ModuleHint {
   readonly order?: 'out-in' | 'in-out';
   /** Gates of a recurrent weight, in the order in which they are stacked, where the file tells. */
   readonly gates?: readonly string[];
+  /** What else than a weight it is, where the file tells: `constant`: made by the code, not by training. */
+  readonly part?: 'bias' | 'quantisation' | 'constant';
 }
 
 /**

@@ -21,6 +21,7 @@ interface Known {
 /** A tensor of the file and where it stands. */
 interface Listed extends Named {
   readonly stored: OnnxTensor | undefined;
+  readonly isConstant?: true;
 }
 
 /**
@@ -41,11 +42,11 @@ export function openOnnx(file: RandomAccessFile): Promise<Checkpoint> {
     const names = distinctNames(listed, file.path);
     const tensors: Tensor[] = [];
     const unreadable: UnreadableTensor[] = [];
-    listed.forEach(({ stored }, i) => {
+    listed.forEach(({ stored, isConstant: ofCode }, i) => {
       const name = names[i] ?? '';
       const given = givenAs(name, stored, known, numbers, file.path);
       if ('reason' in given) unreadable.push(given);
-      else tensors.push(given);
+      else tensors.push(ofCode && given.module === undefined ? constant(given) : given);
     });
     const constants =
       leftOut === 0
@@ -71,7 +72,10 @@ export function openOnnx(file: RandomAccessFile): Promise<Checkpoint> {
   }
 }
 
-/** What is first said of a tensor counts; a lookup table that also makes the output is an embedding. */
+/**
+ * What is first said of a tensor counts, but what is said of it as a weight before anything else; a lookup table that
+ * also makes the output is an embedding.
+ */
 function studied(scopes: readonly Scope[], numbers: Numbers): ReadonlyMap<OnnxTensor, Known> {
   const known = new Map<OnnxTensor, Known>();
   const of = (tensor: OnnxTensor): Known => {
@@ -83,11 +87,25 @@ function studied(scopes: readonly Scope[], numbers: Numbers): ReadonlyMap<OnnxTe
     for (const node of scope.nodes) {
       for (const use of usesOf(scope, node, numbers)) {
         const facts = of(use.tensor);
-        if (facts.use === undefined || use.module.type === 'Embedding') facts.use = use;
+        if (rankOf(use) > rankOf(facts.use)) facts.use = use;
       }
-      for (const { tensor, by } of quantisedBy(scope, node, numbers)) of(tensor).quantised ??= by;
+      for (const { tensor, by } of quantisedBy(scope, node, numbers)) {
+        of(tensor).quantised ??= by;
+        if (typeof by !== 'string') of(by.scale).use ??= scaleUse(by.scale);
+      }
     }
   return known;
+}
+
+function rankOf(use: Use | undefined): number {
+  if (use === undefined) return 0;
+  if (use.module.part !== undefined) return 1;
+  return use.module.type === 'Embedding' ? 3 : 2;
+}
+
+/** Scales that are multiplied in later on. */
+function scaleUse(tensor: OnnxTensor): Use {
+  return { tensor, module: { type: 'Mul', part: 'quantisation' } };
 }
 
 function listTensors(
@@ -106,7 +124,7 @@ function listTensors(
       const stored = constantOf(node);
       if (node.attributes.has('sparse_value')) listed.push({ name, path, stored: undefined });
       else if (stored !== undefined && (isWeight(stored) || known.has(stored)))
-        listed.push({ name, path, stored });
+        listed.push({ name, path, stored, isConstant: true });
       else leftOut++;
     }
   }
@@ -116,6 +134,11 @@ function listTensors(
 /** Constants that are worth a line: more than one number with a fraction, or what cannot be read. */
 function isWeight({ tensor, shape }: OnnxTensor): boolean {
   return elementCount(shape) > 1 && (tensor === undefined || isFloating(tensor.dtype));
+}
+
+/** A value of the graph that no layer uses as its weight. */
+function constant(tensor: Tensor): Tensor {
+  return { ...tensor, module: { type: 'Constant', part: 'constant' } };
 }
 
 function givenAs(

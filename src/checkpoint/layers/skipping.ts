@@ -36,6 +36,8 @@ const QUANTISATION =
   /^(?:scales?|qzeros|absmax|quant_map|g_idx|scb|weight_(?:scale|scale_inv|scale_2|zero_point|shape))$/;
 const QUANTISED_LEAVES = /^(?:weight|qweight|weight_packed|kernel)$/;
 
+const BESIDE_QUANTISED = 'quantisation: belongs to quantised values';
+const BIAS = 'bias: one number for each output, no matrix';
 const NORM = 'norm: one scale or shift for each channel, no matrix';
 
 /**
@@ -48,6 +50,7 @@ export function skipReason(tensor: Tensor, find: TensorLookup): string | undefin
   if (elements === 0) return 'empty: no elements';
   return (
     bufferReason(tensor) ??
+    (tensor.module?.part === 'bias' ? BIAS : undefined) ??
     numberReason(tensor) ??
     quantisationReason(tensor, find) ??
     biasReason(tensor, find) ??
@@ -63,6 +66,9 @@ export function isBuffer(tensor: Tensor): boolean {
 }
 
 function bufferReason(tensor: Tensor): string | undefined {
+  const part = tensor.module?.part;
+  if (part === 'constant') return 'constant: part of the graph, not trained';
+  if (part === 'quantisation') return BESIDE_QUANTISED;
   const { leaf, segments } = nameParts(tensor.name);
   const known = BUFFERS.find(([pattern]) => pattern.test(leaf));
   if (known !== undefined) return known[1];
@@ -88,7 +94,7 @@ function numberReason(tensor: Tensor): string | undefined {
   if (dtype === 'bool') return 'mask: true or false, not numbers';
   if (dtype.startsWith('complex')) return 'complex: only real matrices are analysed';
   const { leaf } = nameParts(tensor.name);
-  if (QUANTISATION.test(leaf)) return 'quantisation: belongs to quantised values';
+  if (QUANTISATION.test(leaf)) return BESIDE_QUANTISED;
   const isQuantised = leaf === 'qweight' || (QUANTISED_LEAVES.test(leaf) && tensor.shape.length >= 2);
   return isQuantised
     ? `quantised: a spectrum of ${dtype} values needs their scale`
@@ -104,7 +110,7 @@ function quantisationReason(tensor: Tensor, find: TensorLookup): string | undefi
       return sibling !== undefined && elementCount(sibling.shape) > 1;
     });
   if (QUANTISATION.test(leaf) && hasSibling(['weight', 'qweight', 'weight_packed', 'qzeros'])) {
-    return 'quantisation: belongs to quantised values';
+    return BESIDE_QUANTISED;
   }
   if (tensor.dtype.startsWith('float8') && hasSibling(['weight_scale_inv', 'weight_scale'])) {
     return `quantised: a spectrum of ${tensor.dtype} values needs their scale`;
@@ -122,7 +128,7 @@ function biasReason(tensor: Tensor, find: TensorLookup): string | undefined {
   if (!isAdded) return undefined;
   const weight = find(`${prefix}weight`) ?? find(`${prefix}gamma`);
   const ofNorm = isNormName(parent) || leaf === 'beta' || (weight !== undefined && isVector(weight));
-  return ofNorm ? NORM : 'bias: one number for each output, no matrix';
+  return ofNorm ? NORM : BIAS;
 }
 
 /** Weights kept in pieces, none of which has the spectrum of the whole. */

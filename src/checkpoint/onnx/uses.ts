@@ -52,8 +52,48 @@ const NORMS: ReadonlyMap<string, string> = new Map([
   ['RMSNormalization', 'RMSNorm'],
 ]);
 
-/** The stored tensors that a node uses as weights. */
+/** Operands that are biases, or scales and zero points. */
+const PARTS: ReadonlyMap<string, { readonly bias?: number; readonly quantisation?: readonly number[] }> =
+  new Map([
+    ['Conv', { bias: 2 }],
+    ['FusedConv', { bias: 2 }],
+    ['ConvTranspose', { bias: 2 }],
+    ['Gemm', { bias: 2 }],
+    ['FusedGemm', { bias: 2 }],
+    ['LSTM', { bias: 3 }],
+    ['GRU', { bias: 3 }],
+    ['RNN', { bias: 3 }],
+    ['Attention', { bias: 2 }],
+    ['QuantizeLinear', { quantisation: [1, 2] }],
+    ['DequantizeLinear', { quantisation: [1, 2] }],
+    ['QLinearConv', { bias: 8, quantisation: [1, 2, 4, 5, 6, 7] }],
+    ['QLinearMatMul', { quantisation: [1, 2, 4, 5, 6, 7] }],
+    ['QGemm', { bias: 6, quantisation: [1, 2, 4, 5, 7, 8] }],
+    ['DynamicQuantizeMatMul', { bias: 4, quantisation: [2, 3] }],
+    ['MatMulIntegerToFloat', { bias: 6, quantisation: [2, 3, 4, 5] }],
+    ['MatMulInteger', { quantisation: [2, 3] }],
+    ['ConvInteger', { quantisation: [2, 3] }],
+  ]);
+
+/** The stored tensors that a node uses: as weights, and as what goes with them. */
 export function usesOf(scope: Scope, node: OnnxNode, numbers: Numbers): Use[] {
+  return [...weightsOf(scope, node, numbers), ...partsOf(scope, node, numbers)];
+}
+
+function partsOf(scope: Scope, { operator, domain, inputs }: OnnxNode, numbers: Numbers): Use[] {
+  const { bias, quantisation = [] } = PARTS.get(operator) ?? {};
+  if (operator === 'Attention' && domain === '') return [];
+  const use = (index: number, part: 'bias' | 'quantisation'): Use[] => {
+    const operand = storedOperand(scope, inputs[index] ?? '', numbers);
+    return operand === undefined ? [] : [{ tensor: operand.tensor, module: { type: operator, part } }];
+  };
+  return [
+    ...(bias === undefined ? [] : use(bias, 'bias')),
+    ...quantisation.flatMap((index) => use(index, 'quantisation')),
+  ];
+}
+
+function weightsOf(scope: Scope, node: OnnxNode, numbers: Numbers): Use[] {
   const { operator, inputs } = node;
   const stored = (index: number): StoredOperand | undefined =>
     storedOperand(scope, inputs[index] ?? '', numbers);
