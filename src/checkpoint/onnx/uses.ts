@@ -73,6 +73,9 @@ const PARTS: ReadonlyMap<string, { readonly bias?: number; readonly quantisation
     ['MatMulIntegerToFloat', { bias: 6, quantisation: [2, 3, 4, 5] }],
     ['MatMulInteger', { quantisation: [2, 3] }],
     ['ConvInteger', { quantisation: [2, 3] }],
+    ['MatMulNBits', { bias: 5, quantisation: [2, 3, 4] }],
+    ['MatMulBnb4', { quantisation: [2] }],
+    ['GatherBlockQuantized', { quantisation: [2, 3] }],
   ]);
 
 /** The stored tensors that a node uses: as weights, and as what goes with them. */
