@@ -16,6 +16,7 @@ import type { Checkpoint } from '../../src/checkpoint/checkpoint';
 import { CheckpointError } from '../../src/checkpoint/errors';
 import { type Layer, listLayers, modelParameters } from '../../src/checkpoint/layers';
 import { openCheckpoint } from '../../src/checkpoint/open';
+import { readTensorBytes } from '../../src/checkpoint/tensorData';
 import type { NodeSpec } from '../fixtures/onnxModel';
 import { bytes, floats, graph, int64s, integer, message, model, tensor, value } from '../fixtures/onnxModel';
 import { ROOT, sharedData } from '../reference/references';
@@ -168,7 +169,7 @@ describe('weights that are stored as integers', () => {
   });
 
   test('and whose scales do not fit are refused, or told', async () => {
-    const q = tensor('w', [2, 3], 3, bytes(9, Int8Array.of(1, 2, 3, 4, 5, 6)));
+    const q = tensor('w', [2, 3], 3, bytes(9, Uint8Array.of(1, 2, 3, 4, 5, 6)));
     const withScales = (axis: number, ...scales: number[]): Buffer =>
       one(
         { op: 'DequantizeLinear', in: ['w', 's'], out: ['y'], with: { axis: { int: axis } } },
@@ -504,20 +505,29 @@ describe('real models', () => {
     },
   );
 
-  test('silero_vad: the values of the safetensors file', { skip: data === undefined }, async () => {
-    const at = (name: string): string => path.join(data ?? '', 'silero_vad', name);
-    const exported = await openCheckpoint(at('silero_vad_16k_op15.onnx'));
-    const saved = await openCheckpoint(at('silero_vad_16k.safetensors'));
-    assert.equal(exported.tensors.length, saved.tensors.length);
-    for (const tensor_ of saved.tensors) {
-      const values = Buffer.from(Float32Array.from(await valuesOf(tensor_)).buffer);
-      const twins = await Promise.all(
-        exported.tensors
-          .filter(({ shape }) => String(shape) === String(tensor_.shape))
-          .map(async (other) => values.equals(Buffer.from(Float32Array.from(await valuesOf(other)).buffer))),
+  test(
+    'silero_vad: the layers of the safetensors file, another run',
+    { skip: data === undefined },
+    async () => {
+      const at = (name: string): string => path.join(data ?? '', 'silero_vad', name);
+      const exported = await openCheckpoint(at('silero_vad_16k_op15.onnx'));
+      const saved = await openCheckpoint(at('silero_vad_16k.safetensors'));
+      assert.equal(exported.tensors.length, saved.tensors.length);
+      assert.equal(modelParameters(exported), modelParameters(saved));
+      assert.deepEqual(
+        layersOf(exported).map(describeLayer).sort(),
+        layersOf(saved).map(describeLayer).sort(),
       );
-      assert.ok(twins.includes(true), tensor_.name);
-    }
-    assert.deepEqual(layersOf(exported).map(describeLayer).sort(), layersOf(saved).map(describeLayer).sort());
-  });
+      const bytesOf = async ({ tensors }: Checkpoint, name: string): Promise<Buffer> => {
+        const found = tensors.find((item) => item.name === name);
+        assert.ok(found, name);
+        return Buffer.from(await readTensorBytes(found));
+      };
+      // Not trained, so the same in both.
+      assert.deepEqual(
+        await bytesOf(exported, 'model.stft.forward_basis_buffer'),
+        await bytesOf(saved, 'stft_conv.weight'),
+      );
+    },
+  );
 });
