@@ -1,7 +1,7 @@
 import type { Tensor } from '../checkpoint';
 import type { MatrixView } from '../matrixView';
 import { outByIn, outputBlocks, wholeMatrix, type LayerReading, type StoredMatrix } from './matrix';
-import { isStatedWeight, moduleType, nameParts } from './names';
+import { isInByOut, isStatedWeight, moduleType, nameParts } from './names';
 import type { TensorLookup } from './skipping';
 
 /** Gates in the order they are stacked (torch.nn.GRU, torch.nn.LSTM). */
@@ -13,7 +13,7 @@ type Gates = readonly string[];
 
 /**
  * Reads the weights of recurrent layers, gates stacked: PyTorch's `weight_ih_l0`, `weight_hh_l0`, `weight_hr_l0`
- * and Keras' `kernel` beside `recurrent_kernel`. Undefined for anything else.
+ * and Keras' `kernel` beside `recurrent_kernel`, and what the file says is one. Undefined for anything else.
  */
 export function readRecurrent(tensor: Tensor, find: TensorLookup): LayerReading | undefined {
   const [rows = 0, columns = 0] = tensor.shape;
@@ -32,7 +32,13 @@ export function readRecurrent(tensor: Tensor, find: TensorLookup): LayerReading 
     const [hidden = 0, stacked = 0] = recurrent.shape;
     return withGates({ rows, columns, transposed: true }, gatesOfRatio(stacked / hidden, KERAS_GATES));
   }
-  return undefined;
+  return isStatedRecurrent(tensor)
+    ? withGates({ rows, columns, transposed: isInByOut(tensor) }, tensor.module?.gates)
+    : undefined;
+}
+
+function isStatedRecurrent(tensor: Tensor): boolean {
+  return isStatedWeight(tensor) && /^(?:LSTM|GRU|RNN)$/.test(moduleType(tensor));
 }
 
 /** Forwards and backwards. */
@@ -42,7 +48,7 @@ const MAX_DIRECTIONS = 2;
 export function readDirections(tensor: Tensor): LayerReading[] | undefined {
   const [directions = 0, rows = 0, columns = 0] = tensor.shape;
   if (tensor.shape.length !== 3 || directions > MAX_DIRECTIONS) return undefined;
-  if (!isStatedWeight(tensor) || !/^(?:LSTM|GRU|RNN)$/.test(moduleType(tensor))) return undefined;
+  if (!isStatedRecurrent(tensor)) return undefined;
   const reading = withGates({ rows, columns, transposed: false }, tensor.module?.gates);
   const at = (views: readonly MatrixView[], direction: number): MatrixView[] =>
     views.map((view) => ({ ...view, offset: view.offset + direction * rows * columns }));
