@@ -101,12 +101,12 @@ describe('operators tell how a weight is stored', () => {
     return { shape, data: { 0: { bytes: new Uint8Array(values.buffer) } } };
   };
   const cases: readonly (readonly [
-    string,
-    string,
-    number,
-    readonly number[],
-    Fields?,
-    (readonly number[])?,
+    name: string,
+    expected: string,
+    code: number,
+    shape: readonly number[],
+    options?: Fields | undefined,
+    activation?: readonly number[],
   ])[] = [
     ['CONV_2D', 'conv 4x12', 3, [4, 2, 3, 2], undefined, [1, 9, 9, 2]],
     ['CONV_2D in groups', 'conv 2x12 /2', 3, [4, 2, 3, 2], undefined, [1, 9, 9, 4]],
