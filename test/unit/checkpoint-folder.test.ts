@@ -31,7 +31,7 @@ test('a folder of checkpoints lists those and nothing else', async () => {
   const { files, incomplete } = await listCheckpointFiles(fixtures);
   // Beside checkpoints there are scripts, pictures, labels, and networks of formats that are not read yet.
   const expected = readdirSync(fixtures, { recursive: true, encoding: 'utf8' }).filter((name) =>
-    /\.(?:pkl|npz|npy|pt|ckpt|safetensors)$/.test(name),
+    /\.(?:pkl|npz|npy|pt|ckpt|safetensors|onnx|tflite)$/.test(name),
   );
   assert.deepEqual(files.map((file) => path.relative(fixtures, file)).sort(), expected.sort());
   assert.equal(incomplete, undefined);
@@ -148,15 +148,13 @@ describe('what lies in a folder and is no checkpoint', () => {
       'export/variables/variables.data-00000-of-00001': float32(1, 2),
       'web/model.json': '{"modelTopology": {}}',
       'web/group1-shard1of1.bin': float32(1),
-      'a.onnx': bytes([8, 7, 0x12, 4]),
-      'b.onnx': bytes([8, 7, 0x12, 4]),
       'config.json': '{"modelTopology": {}}',
       'picture.png': bytes('\x89PNG'),
     });
     const listing = await look();
     assert.deepEqual(listing.files, []);
     const expected =
-      'no checkpoints in this folder: ONNX, a TensorFlow SavedModel and a TensorFlow.js model are not read yet';
+      'no checkpoints in this folder: a TensorFlow SavedModel and a TensorFlow.js model are not read yet';
     assert.equal(nothingFound(listing), expected);
     await assert.rejects(openCheckpoint(folder), {
       name: 'CheckpointError',

@@ -161,8 +161,10 @@ describe('values', () => {
     for (const [type, dtype, width] of types) {
       const bytes = Uint8Array.from({ length: 6 * width }, (_, i) => i);
       const { tensors } = await open(tfliteModel({ type, data: { 0: { bytes } } }));
-      assert.equal(tensors[0]?.dtype, dtype);
-      assert.deepEqual(tensors[0] && new Uint8Array(await readTensorBytes(tensors[0])), bytes);
+      const [first] = tensors;
+      assert.ok(first);
+      assert.equal(first.dtype, dtype);
+      assert.deepEqual(new Uint8Array(await readTensorBytes(first)), bytes);
     }
     for (const [type, name] of [
       [5, 'string'],
