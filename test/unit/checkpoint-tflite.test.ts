@@ -18,10 +18,14 @@ import { layerSpectra, spectrumError, valuesOf } from './smallSpectra';
 const FIXTURES = path.join(ROOT, 'test/fixtures');
 const { write } = temporaryFolder();
 
-type Tensors = Readonly<Record<string, { readonly shape: readonly number[]; readonly sha256: string }>>;
+interface Stored {
+  readonly shape: readonly number[];
+  readonly sha256: string;
+}
+type Tensors = Readonly<Record<string, Stored>>;
 interface Reference {
   readonly fixtures: Readonly<Record<string, Tensors>>;
-  readonly shared: Readonly<Record<string, Tensors>>;
+  readonly shared: Readonly<Record<string, readonly Stored[]>>;
   readonly folded: Readonly<Record<string, readonly number[]>>;
 }
 
@@ -50,7 +54,7 @@ async function requireSame(checkpoint: Checkpoint, expected: Tensors): Promise<v
         ? new Int32Array((await readTensorBytes(tensor)).slice().buffer)
         : await valuesOf(tensor);
     const bytes = new Uint8Array(Float32Array.from(values).buffer);
-    assert.equal(createHash('sha256').update(bytes).digest('hex'), expected[name]?.sha256, name);
+    assert.equal(createHash('sha256').update(bytes).digest('hex').slice(0, 24), expected[name]?.sha256, name);
   }
 }
 
@@ -371,7 +375,9 @@ describe('real models', () => {
     test(name, { skip: data === undefined }, async () => {
       const expected = reference().shared[name];
       assert.ok(expected);
-      await requireSame(await openCheckpoint(path.join(tiny, name)), expected);
+      const checkpoint = await openCheckpoint(path.join(tiny, name));
+      const named = checkpoint.tensors.map(({ name: own }, i) => [own, expected[i]] as const);
+      await requireSame(checkpoint, Object.fromEntries(named) as Tensors);
     });
 
   test(

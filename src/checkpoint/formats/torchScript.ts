@@ -13,7 +13,9 @@ const TRACED_CONVOLUTION = new RegExp(String.raw`torch\._convolution\(\w+, \w+, 
 const SCRIPTED_GROUPS = /^ {2}groups : Final\[int\] = (\d+)$/m;
 
 /** Longest text of one call that is looked at. */
-const MAX_CALL_CHARACTERS = 4096;
+const MAX_CALL_CHARACTERS = 1024;
+/** Characters of calls over a whole archive: calls within calls are looked at once for each. */
+const MAX_CALLS_CHARACTERS = 32 * 1024 * 1024;
 const CALL =
   /\btorch\.(linear|matmul|addmm|embedding|conv[123]d|conv_transpose[123]d|_convolution|lstm_cell|gru_cell)\(/g;
 
@@ -79,25 +81,10 @@ function splitArguments(text: string, begin: number): string[] {
   return parts;
 }
 
-/** What the calls in a text use constants for, by the numbers of these; the first use of each as a weight. */
-function addConstants(text: string, into: Map<number, ModuleHint>): void {
-  for (const call of text.matchAll(CALL)) {
-    const { weights, biases, hint } = argumentsOf(call[1] ?? '');
-    const given = splitArguments(text, call.index + call[0].length);
-    const constant = (place: number): number =>
-      Number(/^CONSTANTS\.c(\d+)$/.exec(given[place] ?? '')?.[1] ?? NaN);
-    for (const place of biases)
-      if (!into.has(constant(place))) into.set(constant(place), { type: 'Constant', part: 'bias' });
-    for (const place of weights) {
-      const known = into.get(constant(place));
-      if (known === undefined || known.part === 'bias') into.set(constant(place), hint(given));
-    }
-  }
-}
-
 /** What the text of an archive's code says of its modules and constants. */
 export class ScriptCode {
   private readonly groups = new Map<string, number>();
+  private callsLeft = MAX_CALLS_CHARACTERS;
   /** By their numbers. */
   readonly constants: ReadonlyMap<number, ModuleHint>;
 
@@ -113,9 +100,28 @@ export class ScriptCode {
       const text = Buffer.from(archive.read(entry)).toString('utf8');
       const module = name.slice(root.length, -'.py'.length).replaceAll('/', '.');
       this.readClasses(module, text);
-      addConstants(text, constants);
+      // The code of most archives has none.
+      if (text.includes('CONSTANTS.c')) this.readCalls(text, constants);
     }
     this.constants = constants;
+  }
+
+  /** What the calls in a text use constants for, by the numbers of these; the first use of each as a weight. */
+  private readCalls(text: string, into: Map<number, ModuleHint>): void {
+    for (const call of text.matchAll(CALL)) {
+      this.callsLeft -= MAX_CALL_CHARACTERS;
+      if (this.callsLeft < 0) return;
+      const { weights, biases, hint } = argumentsOf(call[1] ?? '');
+      const given = splitArguments(text, call.index + call[0].length);
+      const constant = (place: number): number =>
+        Number(/^CONSTANTS\.c(\d+)$/.exec(given[place] ?? '')?.[1] ?? NaN);
+      for (const place of biases)
+        if (!into.has(constant(place))) into.set(constant(place), { type: 'Constant', part: 'bias' });
+      for (const place of weights) {
+        const known = into.get(constant(place));
+        if (known === undefined || known.part === 'bias') into.set(constant(place), hint(given));
+      }
+    }
   }
 
   private readClasses(module: string, text: string): void {
