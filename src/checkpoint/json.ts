@@ -7,6 +7,9 @@ const MAX_STRING_BYTES = 64 * 1024 * 1024;
 /** Members of one object; three times the tensors of the largest index. */
 const MAX_MEMBERS = 500_000;
 
+/** Kinds of JSON values. */
+export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null';
+
 const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 const QUOTE = 0x22;
@@ -111,6 +114,18 @@ export class JsonReader {
     if (text !== 'true' && text !== 'false') throw this.error('true or false was expected');
     this.position += text.length;
     return text === 'true';
+  }
+
+  /** What comes next, by its first character; it is not read. */
+  kind(): JsonKind {
+    this.space();
+    const next = this.bytes[this.position];
+    if (next === 0x7b) return 'object';
+    if (next === 0x5b) return 'array';
+    if (next === QUOTE) return 'string';
+    const letter = String.fromCharCode(next ?? 0);
+    if (letter === 't' || letter === 'f') return 'boolean';
+    return letter === 'n' ? 'null' : 'number';
   }
 
   /** Steps over a value of any kind. */

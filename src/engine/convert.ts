@@ -2,9 +2,11 @@ import { elementCount, type Checkpoint } from '../checkpoint/checkpoint';
 import { bytesPerElement } from '../checkpoint/dtype';
 import { CheckpointError, printable } from '../checkpoint/errors';
 import {
+  adaptersByFactor,
   identityKey,
   listLayers,
   modelParameters,
+  ownsItsNumbers,
   type DeclaredGroups,
   type Layer,
 } from '../checkpoint/layers';
@@ -271,8 +273,9 @@ function inFileOrder(selected: readonly Selected[], outcomes: readonly LayerOutc
 /** Parameters of the model, and the bytes of its tensors, each weight once. */
 function modelSize(checkpoint: Checkpoint): { readonly parameters: number; readonly bytes: number } {
   const sizes = new Map<string, number>();
+  const byFactor = adaptersByFactor(checkpoint);
   for (const tensor of checkpoint.tensors) {
-    if (tensor.role !== 'model') continue;
+    if (!ownsItsNumbers(tensor, checkpoint, byFactor)) continue;
     sizes.set(identityKey(tensor), elementCount(tensor.shape) * bytesPerElement(tensor.dtype));
   }
   return {

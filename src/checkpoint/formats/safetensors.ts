@@ -5,6 +5,7 @@ import type { RandomAccessFile } from '../file';
 import { JsonReader } from '../json';
 import { MAX_AXES, requireShape } from '../layout';
 import { roleInStateDict, stateNotes } from '../roles';
+import { TRAINED_ADAPTERS_KEY } from '../packed/adapterMetadata';
 import { FACTORS_KEY, withFactoredWeights } from './factors';
 
 /** The bound of the format's own specification. */
@@ -59,7 +60,7 @@ export function looksLikeSafetensors(head: Uint8Array): boolean {
 export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoint> {
   const header = await readHeader(file);
   const dataStart = LENGTH_BYTES + header.length;
-  const { entries, factors } = parseHeader(header, file.path);
+  const { entries, factors, trained } = parseHeader(header, file.path);
   requireTiling(entries, file.size - dataStart, dataStart, file.path);
   const tensors: Tensor[] = [];
   const unreadable: UnreadableTensor[] = [];
@@ -83,6 +84,7 @@ export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoin
     tensors,
     unreadable,
     notes: stateNotes(tensors),
+    ...(trained !== undefined && { adapterMetadata: { trained } }),
   };
   return factors === undefined ? checkpoint : withFactoredWeights(checkpoint, factors);
 }
@@ -104,16 +106,18 @@ async function readHeader(file: RandomAccessFile): Promise<Uint8Array> {
 function parseHeader(
   header: Uint8Array,
   path: string,
-): { readonly entries: readonly Entry[]; readonly factors?: string } {
+): { readonly entries: readonly Entry[]; readonly factors?: string; readonly trained?: string } {
   const json = new JsonReader(header, LENGTH_BYTES);
   const entries: Entry[] = [];
   let factors: string | undefined;
+  let trained: string | undefined;
   try {
     json.object((name) => {
       if (name === '__metadata__') {
         json.object((key) => {
           const value = json.string();
           if (key === FACTORS_KEY) factors = value;
+          else if (key === TRAINED_ADAPTERS_KEY) trained = value;
         });
         return;
       }
@@ -125,7 +129,11 @@ function parseHeader(
   } catch (error) {
     throw error instanceof CheckpointError ? error.at({ file: path }) : error;
   }
-  return { entries, ...(factors !== undefined && { factors }) };
+  return {
+    entries,
+    ...(factors !== undefined && { factors }),
+    ...(trained !== undefined && { trained }),
+  };
 }
 
 function parseEntry(json: JsonReader, name: string): Entry {
