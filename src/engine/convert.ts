@@ -256,7 +256,9 @@ function nothingToConvert(
 ): CheckpointError {
   const counts = new Map<string, number>();
   for (const { reason } of layers) {
-    if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+    // What factors belong to stands beside them with a reason of its own.
+    if (reason === undefined || reason.startsWith('factor:')) continue;
+    counts.set(reason, (counts.get(reason) ?? 0) + 1);
   }
   const [best] = [...counts].sort(([, a], [, b]) => b - a);
   const why = best === undefined ? 'it has no layers' : best[0];
