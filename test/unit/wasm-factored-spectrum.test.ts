@@ -65,8 +65,12 @@ function factorsOf({ rows, columns, rank, how, step = 0, seed }: Case): { U: Flo
   };
   const power = (j: number): number => 2 ** (-step * j);
   if (how === 'balanced' || how === 'decaying') {
-    each(U, (row) => { row.forEach((x, j) => (row[j] = x * power(j))); });
-    each(V, (row) => { row.forEach((x, j) => (row[j] = how === 'balanced' ? x / power(j) : x * power(j))); });
+    each(U, (row) => {
+      row.forEach((x, j) => (row[j] = x * power(j)));
+    });
+    each(V, (row) => {
+      row.forEach((x, j) => (row[j] = how === 'balanced' ? x / power(j) : x * power(j)));
+    });
   } else if (how === 'cancelling') {
     for (let j = 0; j + 1 < rank; j += 2) {
       each(U, (row) => (row[j + 1] = row[j] ?? 0));
