@@ -25,7 +25,7 @@ const payload =
   };
 
 const textLine =
-  (decode: (line: string) => string, encoding: 'raw' | 'utf8'): Operation =>
+  (decode: (line: string) => string, encoding: 'unicode' | 'string'): Operation =>
   (scan) => {
     const start = scan.cursor.position;
     const { text, length } = scan.cursor.line(MAX_NAME_BYTES);
@@ -55,8 +55,8 @@ const extension =
 
 /** What is between the mark and the top becomes part of what lies below. */
 const extendTop: Operation = (scan) => {
-  scan.popToMark();
-  scan.change(scan.top());
+  const [key, item] = scan.popToMark();
+  scan.setItem(scan.top(), key, item);
 };
 
 const collect: Operation = (scan) => {
@@ -127,7 +127,9 @@ const VALUES: Readonly<Record<string, Operation>> = {
   '\x89': value(0),
   ')': value(0),
   ']': value(0),
-  '}': value(0),
+  '}': (scan) => {
+    scan.pushDict();
+  },
   '\x8f': value(0),
   '\x97': value(0),
   '\x98': () => undefined,
@@ -141,8 +143,8 @@ const VALUES: Readonly<Record<string, Operation>> = {
   P: line,
   '\x8a': longInteger(1),
   '\x8b': longInteger(4),
-  S: textLine(textOfString, 'raw'),
-  V: textLine(textOfUnicode, 'utf8'),
+  S: textLine(textOfString, 'string'),
+  V: textLine(textOfUnicode, 'unicode'),
   U: payload(1, 'raw'),
   T: payload(4, 'raw'),
   C: payload(1, 'raw'),
@@ -176,9 +178,9 @@ const CONTAINERS: Readonly<Record<string, Operation>> = {
     scan.change(scan.top());
   },
   s: (scan) => {
-    scan.pop();
-    scan.pop();
-    scan.change(scan.top());
+    const item = scan.pop();
+    const key = scan.pop();
+    scan.setItem(scan.top(), key, item);
   },
 };
 
@@ -208,8 +210,8 @@ const OBJECTS: Readonly<Record<string, Operation>> = {
     scan.push(scan.call(type, { kind: 'tuple', items: args }));
   },
   b: (scan) => {
-    scan.pop();
-    scan.change(scan.top());
+    const state = scan.pop();
+    scan.build(scan.top(), state);
   },
 };
 

@@ -41,6 +41,10 @@ export type ScanEnd =
   | { readonly kind: 'stop' | 'cut'; readonly position: number }
   | { readonly kind: 'opcode' | 'limit'; readonly position: number; readonly reason: string };
 
+/** Dicts whose entries are followed, and entries of each: what changes a module is small. */
+const MAX_DICTS = 20_000;
+const MAX_DICT_ENTRIES = 64;
+
 /** Functions that load their first argument as a pickle or a torch file. */
 const LOADERS: ReadonlySet<string> = new Set([
   'torch.storage._load_from_bytes',
@@ -76,6 +80,9 @@ export class PickleScan {
   private at: number;
   private readonly stack: Value[] = [];
   private readonly marks: number[] = [];
+  /** Attributes that the pickle has given to modules and classes, by full name: naming one gives what was put there. */
+  private readonly overrides = new Map<string, Value>();
+  private dicts = 0;
   private texts = 0;
   private textCharacters = 0;
 
@@ -141,7 +148,7 @@ export class PickleScan {
     else this.marks.push(this.stack.length);
   }
 
-  /** Drops what lies above the last mark. @returns the first of it. */
+  /** Drops what lies above the last mark. @returns the first values of it. */
   popToMark(): Value[] {
     const mark = this.marks.pop();
     if (mark === undefined) this.underflow ??= this.at;
@@ -198,7 +205,33 @@ export class PickleScan {
   }
 
   pushGlobal(module: string, name: string): void {
-    this.push(this.nameGlobal(module, name));
+    const global = this.nameGlobal(module, name);
+    this.push(this.overrides.get(`${module}.${name}`) ?? global);
+  }
+
+  pushDict(): void {
+    this.push(++this.dicts > MAX_DICTS ? OTHER : { kind: 'dict', entries: new Map() });
+  }
+
+  setItem(target: Value | undefined, key: Value | undefined, item: Value | undefined): void {
+    this.change(target);
+    if (target?.kind !== 'dict' || key?.kind !== 'text' || key.text === undefined || item === undefined)
+      return;
+    if (target.entries.size < MAX_DICT_ENTRIES) target.entries.set(key.text, item);
+  }
+
+  /** BUILD: attributes of an object, or, where the target is no object but a module or a class, of that. */
+  build(target: Value | undefined, state: Value): void {
+    this.change(target);
+    if (target?.kind !== 'global') return;
+    const parts = state.kind === 'tuple' ? state.items : [state];
+    for (const part of parts) {
+      if (part.kind !== 'dict') continue;
+      for (const [key, value] of part.entries) {
+        if (this.overrides.size < MAX_EVENTS)
+          this.overrides.set(`${target.module}.${target.name}.${key}`, value);
+      }
+    }
   }
 
   nameGlobal(module: string, name: string): ScannedGlobal {

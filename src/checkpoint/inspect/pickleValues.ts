@@ -6,8 +6,8 @@ export interface TextValue {
   readonly text: string | undefined;
   readonly start: number;
   readonly length: number;
-  /** `utf8`: text whose characters are the bytes, once `_codecs.encode` has made bytes of it. */
-  readonly encoding: 'raw' | 'utf8';
+  /** How the characters are written: one a byte, as UTF-8, or with the escapes of UNICODE or STRING. */
+  readonly encoding: 'raw' | 'utf8' | 'unicode' | 'string';
 }
 
 export interface GlobalRef {
@@ -21,12 +21,18 @@ export interface TupleValue {
   readonly items: readonly Value[];
 }
 
+/** A dict, while it is small enough to be the attributes of something. */
+export interface DictValue {
+  readonly kind: 'dict';
+  readonly entries: Map<string, Value>;
+}
+
 /** Anything else. */
 export interface OtherValue {
   readonly kind: 'other';
 }
 
-export type Value = TextValue | GlobalRef | TupleValue | OtherValue;
+export type Value = TextValue | GlobalRef | TupleValue | DictValue | OtherValue;
 
 export const OTHER: OtherValue = { kind: 'other' };
 

@@ -4,6 +4,7 @@ import { latin1, partOf, rangeOfBytes, utf8, type ByteRange } from './byteRange'
 import { MAX_DEPTH, MAX_INFLATED_BYTES, inside, pause, type Context, type Part } from './context';
 import { judgeGlobal } from './judge';
 import { PickleScan, type NestedLoad } from './pickleScan';
+import { textOfString, textOfUnicode } from './pickleText';
 
 /** Opcodes done between two looks at the cancellation: some milliseconds. */
 const STRETCH = 200_000;
@@ -245,12 +246,21 @@ async function loadNested(scan: PickleScan, part: Part, context: Context): Promi
   }
 }
 
+/** How a text that stands for bytes, one character each, is written. */
+const TEXTS = {
+  utf8,
+  unicode: (bytes: Uint8Array) => textOfUnicode(latin1(bytes)),
+  string: (bytes: Uint8Array) => textOfString(latin1(bytes)),
+} as const;
+
 function rangeOfNested({ bytes }: NestedLoad, range: ByteRange): ByteRange | undefined {
   if (bytes === undefined) return undefined;
   const found = partOf(range, bytes.start, bytes.length);
   if (bytes.encoding === 'raw') return found;
   if (bytes.length > MAX_INFLATED_BYTES) return undefined;
-  return rangeOfBytes(Buffer.from(utf8(found.read(0, found.size)), 'latin1'));
+  const written = found.read(0, found.size);
+  const text = TEXTS[bytes.encoding](written);
+  return rangeOfBytes(Buffer.from(text, 'latin1'));
 }
 
 function label(where: string): string {

@@ -83,12 +83,16 @@ function readHeader(reader: HeaderReader): { folders: Folder[]; names: string[] 
 
 function unpack(range: ByteRange, folder: Folder, most: number, context?: Context): Uint8Array {
   const { size, packed, offset, coders } = folder;
-  const [coder] = coders;
+  const [coder, ...filters] = coders;
   const bound = Math.min(most, context?.budget.inflated ?? most);
   if (size > bound || packed > bound) throw new SevenZipError(`${size} bytes are more than is unpacked`);
   if (context !== undefined) context.budget.inflated -= COST * size;
   const data = partOf(range, SIGNATURE_BYTES + offset, packed);
   const bytes = data.read(0, data.size);
+  return filters.reduce(unfiltered, decoded(bytes, coder, size));
+}
+
+function decoded(bytes: Uint8Array, coder: Coder | undefined, size: number): Uint8Array {
   switch (coder?.method) {
     case '00':
       return bytes;
@@ -99,4 +103,14 @@ function unpack(range: ByteRange, folder: Folder, most: number, context?: Contex
     default:
       throw new SevenZipError(`packed by method ${coder?.method ?? 'none'}`);
   }
+}
+
+/** A filter for machine code (BCJ, x86) changes what follows these two bytes alone. */
+const CODE_FILTER = '03030103';
+const CALL = 0xe8;
+const JUMP = 0xe9;
+
+function unfiltered(bytes: Uint8Array, { method }: Coder): Uint8Array {
+  if (method === CODE_FILTER && !bytes.includes(CALL) && !bytes.includes(JUMP)) return bytes;
+  throw new SevenZipError(`filtered by method ${method}`);
 }

@@ -145,14 +145,27 @@ function readFolders(reader: HeaderReader): { folders: Folder[]; hasChecksum: bo
   return { folders, hasChecksum };
 }
 
+/** Coders whose output is the next one's input, as simple archives have them. */
+const MAX_CODERS = 4;
+
 function readFolder(reader: HeaderReader): Folder {
   const count = reader.count();
-  if (count !== 1) throw new SevenZipError('streams that are packed several times');
-  const flags = reader.byte();
-  const method = Buffer.from(reader.take(flags & 0x0f)).toString('hex');
-  if ((flags & 0x10) !== 0) throw new SevenZipError('streams of several parts');
-  const properties = (flags & 0x20) === 0 ? new Uint8Array(0) : reader.take(reader.number());
-  return { coders: [{ method, properties }], offset: 0, packed: 0, size: 0, files: [] };
+  if (count < 1 || count > MAX_CODERS)
+    throw new SevenZipError('streams that are packed in a way that is not read');
+  const coders = Array.from({ length: count }, (): Coder => {
+    const flags = reader.byte();
+    const method = Buffer.from(reader.take(flags & 0x0f)).toString('hex');
+    if ((flags & 0x10) !== 0) throw new SevenZipError('streams of several parts');
+    const properties = (flags & 0x20) === 0 ? new Uint8Array(0) : reader.take(reader.number());
+    return { method, properties };
+  });
+  for (let input = 1; input < count; input++) {
+    // Pairs of a coder's input and the coder whose output it takes.
+    const pair = reader.numbers(2);
+    if (pair[0] !== input || pair[1] !== input - 1)
+      throw new SevenZipError('streams in an order that is not read');
+  }
+  return { coders, offset: 0, packed: 0, size: 0, files: [] };
 }
 
 function readSubstreams(reader: HeaderReader, folders: Folder[], hasChecksum: readonly boolean[]): void {
