@@ -2,7 +2,7 @@ import { printable } from '../checkpoint/errors';
 import { countOf } from '../checkpoint/wording';
 import type { InspectionDocument, Level, NamedGlobal } from '../engine/inspectionDocument';
 import type { Display } from '../engine/report/display';
-import { inspectionLine, LEVEL_MARKS } from '../engine/report/inspectionSummary';
+import { inspectionReason, LEVEL_MARKS } from '../engine/report/inspectionSummary';
 import { bytes } from '../engine/report/quantities';
 import { pad, paint, wrap, type Style } from './terminal';
 
@@ -13,6 +13,9 @@ const STYLES: Readonly<Record<Level, Style>> = {
   dangerous: 'bold',
 };
 
+/** Names listed, worst first, unless all are asked for: a whole module names hundreds of classes. */
+const MAX_NAMES = 25;
+
 /** Widest mark and level, `!! suspicious`. */
 const LEVEL_WIDTH = 13;
 const INDENT = ' '.repeat(LEVEL_WIDTH + 2);
@@ -20,7 +23,7 @@ const INDENT = ' '.repeat(LEVEL_WIDTH + 2);
 /** One line a file, for many files. */
 export function renderVerdict(document: InspectionDocument, display: Display): string {
   const { verdict, checkpoint } = document;
-  const text = `${printable(checkpoint.path)}: ${inspectionLine(document)}`;
+  const text = `${printable(checkpoint.path)}: ${inspectionReason(document)}`;
   return rows(verdict, text, display);
 }
 
@@ -30,11 +33,17 @@ export function renderInspection(document: InspectionDocument, all: boolean, dis
   const facts = `${printable(checkpoint.path)}: ${checkpoint.format}, ${bytes(checkpoint.bytes)}`;
   const lines = wrap(facts, display.width).map((line) => `${paint(line, 'bold', display)}\n`);
   lines.push('\n', rows(verdict, meaning, display));
-  const shown = globals.filter(({ level }) => all || level !== 'safe');
+  const harmful = globals.filter(({ level }) => level !== 'safe');
+  const shown = all ? globals : harmful.slice(0, MAX_NAMES);
   if (shown.length > 0) lines.push('\n', heading('Names', display));
   for (const global of shown) lines.push(rows(global.level, wordsOf(global), display));
-  const harmless = globals.length - shown.length;
-  if (harmless > 0) lines.push(`${INDENT}${countOf(harmless, 'harmless name')} (--all lists them)\n`);
+  const left = [
+    ...(harmful.length > shown.length ? [countOf(harmful.length - shown.length, 'more name')] : []),
+    ...(globals.length > harmful.length && !all
+      ? [countOf(globals.length - harmful.length, 'harmless name')]
+      : []),
+  ];
+  if (left.length > 0) lines.push(`${INDENT}and ${left.join(' and ')} (--all lists them)\n`);
   if (findings.length > 0) lines.push('\n', heading('Findings', display));
   for (const { level, message, where, offset } of findings)
     lines.push(rows(level, `${message}${placeOf(where, offset)}`, display));

@@ -20,6 +20,8 @@ const MAX_PARTS = 32;
 
 const HARMLESS: Judgement = { level: 'safe', reason: 'known to be harmless' };
 
+const SCRIPTED: Judgement = { level: 'safe', reason: "a class of the file's own TorchScript code" };
+
 /** Harmless beside those that the reader of pickles follows: they only make values. */
 const ALSO_HARMLESS: ReadonlySet<string> = new Set(
   (
@@ -43,6 +45,8 @@ const NUMPY_NUMBER = /^numpy\.(?:u?int|float|complex)\d{1,3}$/;
 export function judgeGlobal(module: string, name: string): Judgement {
   const fullName = `${module}.${name}`;
   if (isInert(fullName) || ALSO_HARMLESS.has(fullName) || NUMPY_NUMBER.test(fullName)) return HARMLESS;
+  // Classes of TorchScript lie in the archive itself: Python has no such module to import.
+  if (module === '__torch__' || module.startsWith('__torch__.')) return SCRIPTED;
   const modules = module.split('.');
   const parts = [...modules, ...name.split('.')].slice(0, MAX_PARTS);
   const itself = lookUp(parts);

@@ -5,11 +5,22 @@ import type { InspectionDocument, Level } from '../inspectionDocument';
 const NAMED = 3;
 
 /** Whether a file may be loaded, in one line: `dangerous: names os.system and posix.system`. */
-export function inspectionLine({ verdict, globals, findings }: InspectionDocument): string {
+export function inspectionLine(
+  document: Pick<InspectionDocument, 'verdict' | 'globals' | 'findings'>,
+): string {
+  return `${document.verdict}: ${inspectionReason(document)}`;
+}
+
+/** What the verdict rests on, in a few words. */
+export function inspectionReason({
+  verdict,
+  globals,
+  findings,
+}: Pick<InspectionDocument, 'verdict' | 'globals' | 'findings'>): string {
+  if (verdict === 'safe')
+    return globals.length === 0 ? 'holds no code' : 'names only what is known to be harmless';
   const named = globals.filter(({ level }) => level === verdict).map(({ name }) => name);
   const found = findings.filter(({ level }) => level === verdict);
-  if (verdict === 'safe')
-    return globals.length === 0 ? 'safe: holds no code' : 'safe: names only what is known to be harmless';
   const parts: string[] = [];
   if (named.length > 0) {
     const shown = named.slice(0, NAMED);
@@ -17,9 +28,10 @@ export function inspectionLine({ verdict, globals, findings }: InspectionDocumen
     parts.push(`names ${inARow(shown)}`);
   }
   const [first] = found;
-  if (first !== undefined && named.length === 0) parts.push(first.message);
-  else if (found.length > 0) parts.push(countOf(found.length, 'finding'));
-  return `${verdict}: ${parts.join('; ')}`;
+  if (first !== undefined && found.length === 1) parts.push(first.message);
+  else if (first !== undefined)
+    parts.push(`${first.message}, and ${countOf(found.length - 1, 'further finding')}`);
+  return parts.join('; ');
 }
 
 /** What stands before a level where there are no colours. */
