@@ -126,7 +126,7 @@ describe('nothing that is inspected runs', { skip: folder === undefined }, () =>
         watch,
         path.join(__dirname, '../../cli.js'),
         'inspect',
-        folder ?? '',
+        ...readdirSync(folder ?? '').map((name) => path.join(folder ?? '', name)),
       ],
       {
         cwd: home,
