@@ -1,6 +1,6 @@
 import { latin1, utf8, type ByteRange } from './byteRange';
 import type { Context, Part } from './context';
-import { inspectConfiguration, parsed } from './json';
+import { codeWithin, inspectConfiguration, parsed } from './json';
 import { reportPath } from './zipTricks';
 
 /** Bytes at both ends that are searched: files keep their headers and attributes there, and weights between. */
@@ -42,12 +42,7 @@ export function inspectHdf5(part: Part, context: Context): string {
     const text = latin1(bytes);
     isKeras = inspectConfigurations(text, start, part, context) || isKeras;
     if (/"class_name"\s*:\s*"Lambda"|"__lambda__"/.test(text))
-      report.find(
-        'dangerous',
-        'code',
-        'a Lambda layer: Python code within the model, which Keras runs as it loads it',
-        where,
-      );
+      report.find('dangerous', 'code', codeWithin('a Lambda layer'), where);
     for (const file of externalFiles(bytes)) {
       report.find('suspicious', 'path', `a link to another file, "${file}"`, where);
       reportPath(file, file, where, report);

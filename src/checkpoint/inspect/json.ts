@@ -55,13 +55,7 @@ export function inspectConfiguration(value: unknown, where: string, { report }: 
   const found: Found = { lambdas: new Set(), custom: new Set(), paths: new Set(), remote: new Set() };
   if (!search(value, found))
     report.find('unknown', 'limit', 'a configuration larger than is looked at', where);
-  for (const name of found.lambdas)
-    report.find(
-      'dangerous',
-      'code',
-      `${name}: Python code within the model, which Keras runs unless safe_mode forbids it`,
-      where,
-    );
+  for (const name of found.lambdas) report.find('dangerous', 'code', codeWithin(name), where);
   for (const name of found.custom)
     report.find(
       'unknown',
@@ -78,6 +72,11 @@ export function inspectConfiguration(value: unknown, where: string, { report }: 
     const files = inARow([...found.remote].slice(0, MAX_NAMED));
     report.note(`Names Python code beside it (${files}), which trust_remote_code runs; it was not looked at`);
   }
+}
+
+/** @param what holds the code. */
+export function codeWithin(what: string): string {
+  return `${what}: Python code within the model, which Keras runs unless safe_mode forbids it`;
 }
 
 /** Keras's own modules; classes of others are looked for in the program, or imported. */

@@ -31,6 +31,8 @@ export class Report {
   /** @param offset byte of the part. */
   find(level: Finding['level'], kind: FindingKind, message: string, where: string, offset?: number): void {
     this.level = worse(this.level, level);
+    const same = (other: Finding) => other.message === printable(message) && other.where === printable(where);
+    if (this.findings.some((other) => same(other) && other.offset === offset)) return;
     if (this.findings.length >= MAX_FINDINGS) {
       this.leftOutFindings++;
       // The worst is what matters: it takes the place of the mildest.
