@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { inspect, type Inspection } from '../../src/checkpoint/inspect';
+import { inspectModel } from '../../src/engine/inspect';
 import { bytes, safetensors, temporaryFolder, uint32, uint64 } from '../fixtures/handmade';
 import { ROOT, sharedData } from '../reference/references';
 
@@ -120,6 +121,16 @@ describe('sizes that lie', () => {
       (await inspected(bytes('\x93NUMPY\x02\x00', uint32(0xffffffff)), 'a.npy')).verdict,
       'unknown',
     );
+  });
+});
+
+describe('a folder that is one model', () => {
+  it('is as bad as its worst file, which is named', async () => {
+    const folder = path.join(ROOT, 'test/fixtures/inspect');
+    const found = await inspectModel(folder, new AbortController().signal);
+    assert.equal(found.verdict, 'dangerous');
+    assert.ok(found.findings.some(({ where }) => where.startsWith('lambda.keras > config.json')));
+    assert.equal(found.checkpoint.format, 'a folder of 11 files');
   });
 });
 

@@ -104,28 +104,16 @@ const MAX_FOUND = 200;
 
 function look(object: Readonly<Record<string, unknown>>, found: Found): void {
   const type = own(object, 'class_name');
-  const module = own(object, 'module');
-  const registered = own(object, 'registered_name');
   const add = (set: Set<string>, text: string) => {
     if (set.size < MAX_FOUND) set.add(text);
   };
   if (type === 'Lambda') add(found.lambdas, 'a Lambda layer');
   else if (type === '__lambda__' || type === 'function_from_code')
     add(found.lambdas, 'a serialised function');
-  else if (
-    typeof type === 'string' &&
-    typeof module === 'string' &&
-    !KERAS_MODULE.test(module) &&
-    module !== ''
-  )
-    add(found.custom, `${module}.${type}`);
-  else if (
-    typeof type === 'string' &&
-    (module === null || typeof registered === 'string') &&
-    isRegistered(registered, type)
-  )
-    add(found.custom, String(registered ?? type));
-  else if (typeof type === 'string' && type.includes('>')) add(found.custom, type);
+  else if (typeof type === 'string') {
+    const custom = customClass(type, own(object, 'module'), own(object, 'registered_name'));
+    if (custom !== undefined) add(found.custom, custom);
+  }
   const map = own(object, 'weight_map');
   if (typeof map === 'object' && map !== null)
     for (const path of Object.values(map)) if (typeof path === 'string') add(found.paths, path);
@@ -136,9 +124,11 @@ function look(object: Readonly<Record<string, unknown>>, found: Found): void {
     for (const code of Object.values(auto).flat()) if (typeof code === 'string') add(found.remote, code);
 }
 
-/** Keras registers its own classes under no other name. */
-function isRegistered(registered: unknown, type: string): boolean {
-  return typeof registered === 'string' && registered !== type && registered.includes('>');
+/** The name of a class that is none of Keras's own: one of another module, or registered as `package>class`. */
+function customClass(type: string, module: unknown, registered: unknown): string | undefined {
+  if (typeof module === 'string' && module !== '' && !KERAS_MODULE.test(module)) return `${module}.${type}`;
+  if (typeof registered === 'string' && registered.includes('>')) return registered;
+  return type.includes('>') ? type : undefined;
 }
 
 function own(object: Readonly<Record<string, unknown>>, key: string): unknown {

@@ -27,6 +27,9 @@ export type Kind =
 
 const HEAD_BYTES = 512;
 
+/** A local header, the end of an empty archive, and the first part of a split one. */
+const ZIP_RECORDS = ['PK\x03\x04', 'PK\x05\x06', 'PK\x07\x08'];
+
 /** Beginnings of what is no model. Code among models is told. */
 const OTHERS: readonly (readonly [string, string, isCode: boolean])[] = [
   ['\x89PNG', 'a PNG picture', false],
@@ -55,7 +58,7 @@ export function kindOf({ range, name }: Part): Kind {
   const head = range.read(0, HEAD_BYTES);
   const text = latin1(head);
   const lower = name.toLowerCase();
-  if (/^PK(?:\x03\x04|\x05\x06|\x07\x08)/.test(text)) return 'zip';
+  if (ZIP_RECORDS.some((record) => text.startsWith(record))) return 'zip';
   if (looksLikeNpy(head)) return 'npy';
   if (looksLikeSafetensors(head)) return 'safetensors';
   if (text.startsWith('7z\xbc\xaf\x27\x1c')) return '7z';

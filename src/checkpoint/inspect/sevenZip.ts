@@ -8,6 +8,7 @@ import {
   headerPlace,
   readNames,
   readStreams,
+  type Coder,
   type Folder,
 } from './sevenZipHeader';
 import { reportPath } from './zipTricks';
