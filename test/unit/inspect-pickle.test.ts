@@ -193,6 +193,15 @@ describe('more than names', () => {
     assert.match(found.notes.join(), /2 pickles one after another/);
   });
 
+  it('each of the five pickles of a PyTorch file, however short', async () => {
+    const magic = '\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.';
+    const found = await inspected(
+      bytes(magic, 'I1001\n.', '}.', 'c__main__\nNet\n.', '].', 'storages'),
+      'a.pt',
+    );
+    assert.deepEqual([found.verdict, named(found)], ['unknown', ['__main__.Net']]);
+  });
+
   it('gzip around it', async () => {
     assert.equal((await inspected(gzipSync(Buffer.from('cos\nsystem\n.')), 'a.pkl.gz')).verdict, 'dangerous');
   });
@@ -210,7 +219,11 @@ describe('more than names', () => {
     const evil = Buffer.from('\x80\x02cos\nsystem\n.', 'latin1');
     assert.equal((await inspected(npy("'|O'", evil), 'a.npy')).verdict, 'dangerous');
     assert.equal((await inspected(npy("[('a', '<f4'), ('b', 'O')]", evil), 'a.npy')).verdict, 'dangerous');
+    for (const spelling of ["'2O'", "'|\\x4f'", "'|' 'O'", "'f4,O'"])
+      assert.equal((await inspected(npy(spelling, evil), 'a.npy')).verdict, 'dangerous', spelling);
     assert.equal((await inspected(npy("'<f4'", evil), 'a.npy')).verdict, 'safe');
+    const record = npy("[('Output', '<f4')]", Buffer.alloc(4, 7));
+    assert.deepEqual((await inspected(record, 'a.npy')).findings, []);
   });
 });
 

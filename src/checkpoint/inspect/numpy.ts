@@ -1,7 +1,7 @@
 import { looksLikeNpy } from '../formats/numpy';
 import { latin1, partOf, viewAt, type ByteRange } from './byteRange';
 import type { Context, Part } from './context';
-import { inspectWholePickle } from './pickles';
+import { beginsPickle, inspectWholePickle, isOldPickle } from './pickles';
 
 /** Records of many fields need a few thousand bytes. */
 const MAX_HEADER_BYTES = 1024 * 1024;
@@ -20,11 +20,13 @@ function readHeader(range: ByteRange): { readonly text: string; readonly end: nu
 
 /** Element types that hold objects, alone or as a field of a record: `'|O'`, `'O8'`, `'object'`. */
 const OBJECTS = /['"][|<>=]?(?:O|object)\d*['"]/;
+/** Spellings of the same that NumPy takes from a header made by hand: `'2O'`, `'|\x4f'`, `'|' 'O'`; also innocent names. */
+const PERHAPS_OBJECTS = /\\|['"]\s*['"]|O|object/;
 
 /** Whether a range begins an array of plain numbers: then nothing in it can be code, whatever its values. */
 export function isPlainArray(range: ByteRange): boolean {
   const header = readHeader(range);
-  return header !== undefined && header.text.endsWith('\n') && !OBJECTS.test(header.text);
+  return header !== undefined && header.text.endsWith('\n') && !PERHAPS_OBJECTS.test(header.text);
 }
 
 /** An array: of plain numbers, or of objects, which are a pickle. */
@@ -36,8 +38,11 @@ export async function inspectNpy(part: Part, context: Context): Promise<string> 
     context.report.find('unknown', 'format', 'the header of an array that is damaged', where, 0);
     return 'NumPy (.npy)';
   }
-  if (isPlainArray(range)) return 'NumPy (.npy)';
-  const values = partOf(range, header.end, range.size - header.end);
-  await inspectWholePickle({ ...part, range: values }, context);
+  const values = { ...part, range: partOf(range, header.end, range.size - header.end) };
+  const isPickle =
+    OBJECTS.test(header.text) ||
+    (!isPlainArray(range) && (beginsPickle(values.range, 0) || isOldPickle(values)));
+  if (!isPickle) return 'NumPy (.npy)';
+  await inspectWholePickle(values, context);
   return 'NumPy (.npy), objects';
 }

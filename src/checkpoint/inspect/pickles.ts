@@ -59,7 +59,9 @@ export async function inspectPickles(part: Part, context: Context, start = 0): P
     position = scan.end.position;
     const isDone = isLegacyTorch && count >= LEGACY_PICKLES;
     if (isDone || position >= range.size || count >= MAX_PICKLES) break;
-    if (!beginsPickle(range, position) && !isLikelyPickle(tried(range, position), false)) break;
+    // A PyTorch file's first five are loaded whatever they look like.
+    if (isLegacyTorch || beginsPickle(range, position)) continue;
+    if (!isLikelyPickle(tried(range, position), false)) break;
   }
   if (count > 1 && !isLegacyTorch)
     context.report.note(`${label(where)}${countOf(count, 'pickle')} one after another`);
