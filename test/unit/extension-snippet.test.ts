@@ -117,6 +117,11 @@ describe('the script run by Python', () => {
     { file: 'zip_state_dict.pt', modules: 'torch, numpy' },
     { file: 'zip_views.pt', modules: 'torch, numpy' },
     { file: 'legacy_state_dict.pt', modules: 'torch, numpy' },
+    { file: 'gguf_types.gguf', modules: 'gguf, numpy' },
+    { file: 'onnx_weights.onnx', modules: 'onnx, numpy' },
+    { file: 'tflite_float32.tflite', modules: 'tensorflow, numpy' },
+    { file: 'tflite_int8.tflite', modules: 'tensorflow, numpy' },
+    { file: 'tensorflow/slim/model.ckpt-7.index', modules: 'tensorflow, numpy' },
   ];
   for (const { file, modules } of cases) {
     const program = pythonWith(modules);
@@ -144,5 +149,11 @@ describe('the script run by Python', () => {
     assert.match(script('PyTorch (zip) (2 shards)'), /iterdir\(\)[\s\S]*weights_only=True/);
     assert.match(script('PyTorch (TorchScript)'), /torch\.jit\.load/);
     assert.match(script('PyTorch (tar)'), /torch\.load/);
+    assert.match(script('GGUF (llama)'), /dequantize/);
+    assert.match(script('GGUF (llama, 3 shards)'), /glob\("\*\.gguf"\)/);
+    assert.match(script('Keras (.weights.h5)'), /h5py\.File\(path\)/);
+    assert.match(script('Keras (.keras)'), /zipfile\.ZipFile/);
+    assert.match(script('TensorFlow checkpoint (2 shards)'), /load_checkpoint/);
+    assert.match(script('TensorFlow.js graph model'), /read_weights/);
   });
 });
