@@ -22,7 +22,9 @@ export function makeCase(reader: FuzzReader, seeds: readonly Seed[], seed: numbe
   const random = new Random(`${reader.name}:${seed}:${number}`);
   const origin = random.pick(seeds);
   const files = [...origin.files];
-  const index = random.below(files.length);
+  // Files of mere values are seldom worth a case.
+  const known = files.flatMap(({ path }, i) => (reader.mutators(path).length > 0 ? [i] : []));
+  const index = known.length > 0 && random.chance(0.9) ? random.pick(known) : random.below(files.length);
   const chosen = files[index];
   if (chosen === undefined) return { ...origin, isHonest: true };
   files[index] = { ...chosen, bytes: mutated(chosen, reader, seeds, random) };

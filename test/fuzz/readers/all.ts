@@ -1,6 +1,7 @@
 /** Every reader that is fuzzed. */
 import type { FuzzReader, Seed } from '../reader';
 import { ARRAYS } from './arrays';
+import { MODELS } from './models';
 import { ONNX } from './onnx';
 import { PLANTED } from './planted';
 import { TORCH } from './torch';
@@ -10,14 +11,14 @@ export interface ReaderEntry extends FuzzReader {
   readonly sharedSeeds?: () => readonly Seed[];
 }
 
-const ENTRIES: readonly ReaderEntry[] = [...ARRAYS, ...TORCH, ...ONNX];
+const ENTRIES: readonly ReaderEntry[] = [...ARRAYS, ...TORCH, ...ONNX, ...MODELS];
 
 /** Readers in the order in which they are fuzzed. */
 export function allReaders(): FuzzReader[] {
   return ENTRIES.flatMap((entry): FuzzReader[] => {
-    const { sharedSeeds } = entry;
-    if (sharedSeeds === undefined || sharedSeeds().length === 0) return [entry];
-    return [entry, { ...entry, name: `${entry.name}-shared`, seeds: sharedSeeds }];
+    const { name, seeds, sharedSeeds = () => [] } = entry;
+    const shared = { ...entry, name: `${name}-shared`, seeds: sharedSeeds };
+    return [...(seeds().length > 0 ? [entry] : []), ...(sharedSeeds().length > 0 ? [shared] : [])];
   });
 }
 

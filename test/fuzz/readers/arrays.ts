@@ -27,7 +27,8 @@ function entries(shapes: Readonly<Record<string, readonly number[]>>): Record<st
   );
 }
 
-function file(
+/** A safetensors file of float32 tensors of these shapes. */
+export function float32File(
   shapes: Readonly<Record<string, readonly number[]>>,
   metadata?: Readonly<Record<string, string>>,
 ): Buffer {
@@ -73,7 +74,7 @@ function factorFile(): Buffer {
     layers: { 'a.weight': layer, 'c.weight': conv },
     ties: { 'b.weight': 'a.weight' },
   };
-  return file(
+  return float32File(
     {
       'a.weight.U': [6, 2],
       'a.weight.V': [5, 2],
@@ -94,8 +95,8 @@ function shardedSeed(): Seed {
   return {
     files: [
       { path: 'model.safetensors.index.json', bytes: Buffer.from(JSON.stringify(index)) },
-      { path: first, bytes: file({ a: [3, 2] }) },
-      { path: second, bytes: file({ 'b.weight': [4, 2], 'b.bias': [4] }) },
+      { path: first, bytes: float32File({ a: [3, 2] }) },
+      { path: second, bytes: float32File({ 'b.weight': [4, 2], 'b.bias': [4] }) },
     ],
     open: '',
   };
@@ -107,8 +108,8 @@ export const ARRAYS: readonly ReaderEntry[] = [
   {
     name: 'safetensors',
     seeds: () => [
-      oneFile('network.safetensors', file(NETWORK, { format: 'pt' })),
-      oneFile('small.safetensors', file({ a: [2, 2], b: [] })),
+      oneFile('network.safetensors', float32File(NETWORK, { format: 'pt' })),
+      oneFile('small.safetensors', float32File({ a: [2, 2], b: [] })),
     ],
     sharedSeeds: () => sharedFiles(/\.safetensors$/),
     mutators: () => [mutateSafetensorsHeader],

@@ -1,6 +1,7 @@
 /** Where seeds come from: small files of the tests, and those of the shared data where it is there. */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { ROOT, sharedData } from '../../reference/references';
 import { type Seed, oneFile } from '../reader';
 
@@ -14,6 +15,30 @@ export function fixtures(pattern: RegExp): Seed[] {
   const names = readdirSync(FIXTURES).filter((name) => pattern.test(name));
   if (names.length === 0) throw new Error(`no fixture is called like ${String(pattern)}`);
   return names.sort().map((name) => oneFile(name, readFileSync(path.join(FIXTURES, name))));
+}
+
+/** A folder of `test/fixtures` with all files in it as one seed, or none where it is not there. */
+export function fixtureFolder(folder: string, open: string, only: RegExp = /^[^]/): Seed[] {
+  const root = path.join(FIXTURES, folder);
+  if (!existsSync(root)) return [];
+  const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .map((name) => name.split(path.sep).join('/'))
+    .filter((name) => only.test(name) && statSync(path.join(root, name)).isFile());
+  if (names.length === 0) throw new Error(`${folder} holds nothing like ${String(only)}`);
+  return [
+    { files: names.sort().map((name) => ({ path: name, bytes: readFileSync(path.join(root, name)) })), open },
+  ];
+}
+
+/** Each file of a folder of `test/fixtures` by itself, unpacked where it ends in `.gz`. */
+export function fixtureFiles(folder: string, pattern: RegExp): Seed[] {
+  const root = path.join(FIXTURES, folder);
+  if (!existsSync(root)) return [];
+  const names = readdirSync(root).filter((name) => pattern.test(name));
+  return names.sort().map((name) => {
+    const bytes = readFileSync(path.join(root, name));
+    return name.endsWith('.gz') ? oneFile(name.slice(0, -3), gunzipSync(bytes)) : oneFile(name, bytes);
+  });
 }
 
 /** Small files of the shared data whose path matches; none where there is no such data. */
