@@ -134,7 +134,19 @@ function text(value: string): Json {
 
 function hostileValue(random: Random): Json {
   const name = (): string => `"${random.pick(HOSTILE_NAMES)}"`;
-  switch (random.below(8)) {
+  const depth = random.small(20_000);
+  switch (random.below(10)) {
+    case 8:
+      return text('['.repeat(depth) + ']'.repeat(depth));
+    case 9:
+      // What a program that makes text of any value trips over.
+      return text(
+        random.pick([
+          '{"toString":1}',
+          '{"toJSON":1,"length":4294967295}',
+          '[{"toString":null,"valueOf":0}]',
+        ]),
+      );
     case 0:
     case 1:
     case 2:

@@ -111,7 +111,7 @@ export const MODELS: readonly ReaderEntry[] = [
   },
   {
     name: 'tensorflow-js',
-    seeds: () => tensorflow('web', /./, 'model.json', ''),
+    seeds: () => tensorflow('web', /./, 'model.json'),
     mutators: byName([/\.json$/, [mutateJson]]),
   },
   {
