@@ -160,9 +160,11 @@ const checkedBlocks = remembered((bytes): ReadonlyMap<number, number> => {
 /** Checksums of the blocks that some seed has at the same place, and of object headers that tell their own length. */
 export const repairHdf5: Mutator = (bytes, _random, { others }) => {
   const lengths = new Map<number, number>();
-  for (const other of others) for (const [at, length] of checkedBlocks(other)) lengths.set(at, length);
-  const result = Buffer.from(bytes);
   const text = bytes.toString('latin1');
+  for (const other of others)
+    for (const [at, length] of checkedBlocks(other))
+      if (text.startsWith(other.toString('latin1', at, at + 4), at)) lengths.set(at, length);
+  const result = Buffer.from(bytes);
   for (let at = text.indexOf('OHDR'); at >= 0; at = text.indexOf('OHDR', at + 4)) {
     const flags = bytes[at + 5] ?? 0;
     const width = 1 << (flags & 3);

@@ -18,7 +18,7 @@ export function fixtures(pattern: RegExp): Seed[] {
 }
 
 /** A folder of `test/fixtures` with all files in it as one seed, or none where it is not there. */
-export function fixtureFolder(folder: string, open: string, only: RegExp = /^[^]/): Seed[] {
+export function fixtureFolder(folder: string, open: string, only = /^[^]/): Seed[] {
   const root = path.join(FIXTURES, folder);
   if (!existsSync(root)) return [];
   const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
