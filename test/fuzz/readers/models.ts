@@ -34,6 +34,29 @@ function json(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value));
 }
 
+/** A model whose JSON is mostly its manifest. */
+function smallWebModel(): Seed {
+  const weights = [
+    { name: 'dense/kernel', shape: [3, 2], dtype: 'float32' },
+    {
+      ...{ name: 'dense/bias', shape: [2], dtype: 'float32' },
+      quantization: { dtype: 'uint8', scale: 0.1, min: -1 },
+    },
+    { name: 'words', shape: [1], dtype: 'string' },
+  ];
+  const layer = { class_name: 'Dense', config: { name: 'dense', units: 2 } };
+  const topology = { model_config: { class_name: 'Sequential', config: { layers: [layer] } } };
+  const manifest = [{ paths: ['a.bin', 'b/c.bin'], weights }];
+  return {
+    files: [
+      { path: 'model.json', bytes: json({ modelTopology: topology, weightsManifest: manifest }) },
+      { path: 'a.bin', bytes: Buffer.alloc(21, 0x3e) },
+      { path: 'b/c.bin', bytes: Buffer.from([1, 2, 3, 4, 5, 2, 0, 0, 0, 0x41, 0x42]) },
+    ],
+    open: 'model.json',
+  };
+}
+
 function adapters(): Seed[] {
   const module = 'base_model.model.model.layers.0.self_attn.q_proj';
   const peft = float32File({
@@ -111,7 +134,7 @@ export const MODELS: readonly ReaderEntry[] = [
   },
   {
     name: 'tensorflow-js',
-    seeds: () => tensorflow('web', /./, 'model.json'),
+    seeds: () => tensorflow('web', /./, 'model.json').flatMap((seed) => [seed, smallWebModel()]),
     mutators: byName([/\.json$/, [mutateJson]]),
   },
   {
