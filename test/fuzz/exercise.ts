@@ -62,13 +62,14 @@ export async function exerciseCheckpoint(given: string, folder: string): Promise
 export function requireProper(error: unknown, folder: string): asserts error is CheckpointError {
   if (!(error instanceof CheckpointError)) throw error;
   const { message } = error;
-  // eslint-disable-next-line no-control-regex -- these are what must not be there
-  require(!/[\u0000-\u001f]/.test(message), `a message of several lines: ${JSON.stringify(message)}`);
+  require(isOneLine(message), `a message of several lines: ${JSON.stringify(message)}`);
   require(message.includes(path.basename(folder)), `a message that names no file: ${message}`);
   require(message.length <= MAX_MESSAGE, `a message of ${message.length} characters`);
 }
 
 function requireSound(checkpoint: Checkpoint, folder: string): void {
+  const said = [checkpoint.format, ...checkpoint.notes, ...checkpoint.unreadable.map(({ reason }) => reason)];
+  for (const text of said) require(isOneLine(text), `a text of several lines: ${JSON.stringify(text)}`);
   for (const file of checkpoint.files) requireInFolder(file, folder);
   require(Number.isSafeInteger(checkpoint.bytes), `${checkpoint.bytes} bytes`);
   const names = new Set<string>();
@@ -92,6 +93,12 @@ function requireSoundStorage(storage: StorageBytes, folder: string): void {
     require(isSize(storage.offset), `a storage at byte ${storage.offset}`);
     requireInFolder(storage.path, folder);
   }
+}
+
+/** Without what moves a terminal's cursor or turns the direction of its text. */
+function isOneLine(text: string): boolean {
+  // eslint-disable-next-line no-control-regex -- these are what must not be there
+  return !/[\u0000-\u001f\u007f-\u009f\u2028-\u202e]/.test(text);
 }
 
 function isSize(value: number): boolean {

@@ -20,7 +20,9 @@ export function makeCase(reader: FuzzReader, seeds: readonly Seed[], seed: numbe
   const honest = seeds[number];
   if (honest !== undefined) return { ...honest, isHonest: honest.isRefused !== true };
   const random = new Random(`${reader.name}:${seed}:${number}`);
-  const origin = random.pick(seeds);
+  // The smaller of two: less to read, and less that is mere values.
+  const [one, other] = [random.pick(seeds), random.pick(seeds)];
+  const origin = bytesOf(one) <= bytesOf(other) ? one : other;
   const files = [...origin.files];
   // Files of mere values are seldom worth a case.
   const known = files.flatMap(({ path }, i) => (reader.mutators(path).length > 0 ? [i] : []));
@@ -55,6 +57,10 @@ function mutated(
   }
   const repaired = random.chance(0.95) ? reader.repair?.(result, random, context) : undefined;
   return repaired ?? result;
+}
+
+function bytesOf({ files }: Seed): number {
+  return files.reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
 function extension(path: string): string {

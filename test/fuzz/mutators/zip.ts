@@ -235,6 +235,15 @@ export const ZIP: readonly Mutator[] = [
   ],
 ];
 
+/** What seeds hold, unpacked once: always the same buffers, by which mutators may remember what they know. */
+const unpacked = new WeakMap<Buffer, readonly Buffer[]>();
+
+function contentsOf(archive: Buffer): readonly Buffer[] {
+  const contents = unpacked.get(archive) ?? readZip(archive)?.map(({ data }) => data) ?? [];
+  unpacked.set(archive, contents);
+  return contents;
+}
+
 /** Mutators of the files in an archive, which is put together again around what they make. */
 export function insideZip(mutatorsOf: (name: string) => readonly Mutator[]): Mutator {
   return (bytes, random, context) => {
@@ -244,7 +253,7 @@ export function insideZip(mutatorsOf: (name: string) => readonly Mutator[]): Mut
     if (known.length === 0) return undefined;
     const entry = random.pick(known);
     const mutator = random.pick(mutatorsOf(entry.name.toString()));
-    const others = context.others.flatMap((other) => readZip(other)?.map(({ data }) => data) ?? []);
+    const others = context.others.flatMap(contentsOf);
     const data = mutator(entry.data, random, { others: others.length > 0 ? others : [entry.data] });
     if (data === undefined) return undefined;
     entry.data = data;
