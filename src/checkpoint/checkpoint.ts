@@ -107,14 +107,22 @@ export interface ModuleHint {
    * libraries that use the tensor's name have it. Readers state it of weights alone, never of biases or norms.
    */
   readonly order?: 'out-in' | 'in-out';
+  /**
+   * What the library that wrote the file calls the tensor, where the file has a number instead of a name:
+   * `conv2d/kernel` for Keras 3's `layers/conv2d/vars/0`. What names mean is read from it.
+   */
+  readonly knownAs?: string;
+  /** Axes of a linear map's inputs, where it has several (a product over more than one axis): the first ones if `in-out`. */
+  readonly inputAxes?: number;
 }
 
 /**
  * What a tensor is for, as far as its place in the file tells. `training`: trainers' own state, such as scores of
  * callbacks, loss scalers and random generators. `factor`: U or V of a weight that the checkpoint also gives multiplied
- * out, under its own name.
+ * out, under its own name. `packed`: a part of a weight that is kept quantised and that the checkpoint also gives as it was
+ * before.
  */
-export type TensorRole = 'model' | 'optimizer' | 'training' | 'factor';
+export type TensorRole = 'model' | 'optimizer' | 'training' | 'factor' | 'packed';
 
 /** One named tensor of a checkpoint; its values stay in the file until they are asked for. */
 export interface Tensor {

@@ -113,6 +113,26 @@ export class JsonReader {
     return text === 'true';
   }
 
+  /** What kind of value is next, without reading it. */
+  next(): 'object' | 'array' | 'text' | 'number' | 'other' {
+    this.space();
+    const byte = this.bytes[this.position] ?? 0;
+    if (byte === 0x7b) return 'object';
+    if (byte === 0x5b) return 'array';
+    if (byte === QUOTE) return 'text';
+    return byte === 0x2d || (byte >= 0x30 && byte <= 0x39) ? 'number' : 'other';
+  }
+
+  /** `true`, `false` or `null`. */
+  word(): 'true' | 'false' | 'null' {
+    this.space();
+    const text = this.token();
+    if (text !== 'true' && text !== 'false' && text !== 'null')
+      throw this.error('true, false or null was expected');
+    this.position += text.length;
+    return text;
+  }
+
   /** Steps over a value of any kind. */
   skip(depth = 0): void {
     if (depth > MAX_DEPTH) throw this.error(`nested deeper than ${MAX_DEPTH} levels`);

@@ -55,7 +55,7 @@ export function listLayers(checkpoint: Checkpoint, options: LayerOptions = {}): 
     const readings = readTensor(tensor, find, convolutions, isGpt2);
     readings.forEach((reading, i) => {
       const stack = readings.length > 1 ? { tensor, index: i } : undefined;
-      layers.push(toLayer(tensor, ofPart(reading, tensor, i), tiedTo, stack));
+      layers.push(toLayer(tensor, ofPart(reading, tensor, i, readings.length), tiedTo, stack));
     });
   }
   for (const { name, shape, dtype, reason } of checkpoint.unreadable) {
@@ -90,10 +90,16 @@ function readFactor(tensor: Tensor): LayerReading & Pick<Layer, 'factorOf'> {
   };
 }
 
-/** A layer of a stack whose parts are kept apart is read from its part alone, not from the whole stack. */
-function ofPart(reading: LayerReading, tensor: Tensor, index: number): LayerReading & { tensor: Tensor } {
+/** A layer of a stack whose parts are kept apart is read from its part alone; one of all parts, from the whole stack. */
+function ofPart(
+  reading: LayerReading,
+  tensor: Tensor,
+  index: number,
+  count: number,
+): LayerReading & { tensor: Tensor } {
   const { storage } = tensor;
-  const part = storage.encoding === 'stack' ? storage.parts[index] : undefined;
+  const isOfParts = storage.encoding === 'stack' && storage.parts.length === count;
+  const part = isOfParts ? storage.parts[index] : undefined;
   const [view] = reading.matrices;
   if (part === undefined || view === undefined) return { ...reading, tensor };
   return { ...reading, matrices: [{ ...view, offset: 0 }], tensor: part };

@@ -32,6 +32,9 @@ const CHECKPOINT_EXTENSIONS: ReadonlySet<string> = new Set([
   '.ckpt',
   '.npz',
   '.npy',
+  '.gguf',
+  '.keras',
+  '.h5',
 ]);
 
 /** What lies in folders of checkpoints and data by the thousand and is never one: not worth opening. */

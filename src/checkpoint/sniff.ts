@@ -47,6 +47,11 @@ const compressed = (how: string): Sniffed => ({
 const SIGNATURES: readonly Signature[] = [
   { bytes: '\x89HDF\r\n\x1a\n', is: { format: 'hdf5' } },
   { bytes: 'GGUF', is: { format: 'gguf' } },
+  // ggml, ggmf, ggjt and ggla, which are written as numbers.
+  { bytes: 'lmgg', is: unread('GGML (before GGUF)') },
+  { bytes: 'fmgg', is: unread('GGML (before GGUF)') },
+  { bytes: 'tjgg', is: unread('GGML (before GGUF)') },
+  { bytes: 'algg', is: unread('GGML (before GGUF)') },
   { bytes: 'TFL3', offset: 4, is: { format: 'tflite' } },
   { bytes: '\x08\x03\x12', is: { format: 'onnx' } },
   { bytes: 'version https://git-lfs', is: { format: 'pointer' } },

@@ -39,7 +39,7 @@ export interface TrainingGroup {
   readonly form: TrainedRun['form'];
   readonly rank?: number;
   readonly runs: readonly string[];
-  /** Over the runs that have a value: of the last evaluation. */
+  /** Of the last evaluation, over the runs that are done; while none is, over those that have a value. */
   readonly mean?: number;
   /** Standard deviation of a sample; absent for a single run. */
   readonly deviation?: number;
@@ -125,7 +125,10 @@ function comparisonOf(runs: readonly TrainedRun[]): readonly TrainingGroup[] {
 
 function groupOf(label: string, members: readonly TrainedRun[]): TrainingGroup {
   const [first] = members;
-  const values = members.flatMap(({ value }) => (value === undefined ? [] : [value]));
+  // A run that has only begun is no measure of what it will come to.
+  const done = members.filter(({ state }) => state === 'done');
+  const counted = done.length > 0 ? done : members;
+  const values = counted.flatMap(({ value }) => (value === undefined ? [] : [value]));
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return {

@@ -11,7 +11,8 @@ import type { Training } from './training/training';
 import { chooseBackend, chosenBackend } from './settings';
 
 /** What the palette takes for a checkpoint without asking; the Explorer's menu in package.json names the same. */
-const CHECKPOINT_NAME = /\.(?:safetensors|pth|pt|th|ckpt|npz|npy|bin|pkl|pickle|state_dict)$|\.index\.json$/i;
+const CHECKPOINT_NAME =
+  /\.(?:safetensors|pth|pt|th|ckpt|npz|npy|bin|pkl|pickle|state_dict|jit|onnx|gguf|keras|h5|hdf5|tflite|index)$|\.index\.json$|^saved_model\.pb$|^model\.json$/i;
 
 /** Opening more at once is a slip of the mouse. */
 const MAX_OPENED = 20;

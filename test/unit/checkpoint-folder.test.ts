@@ -31,7 +31,7 @@ test('a folder of checkpoints lists those and nothing else', async () => {
   const { files, incomplete } = await listCheckpointFiles(fixtures);
   // Beside checkpoints there are scripts, pictures, labels, and networks of formats that are not read yet.
   const expected = readdirSync(fixtures, { recursive: true, encoding: 'utf8' }).filter((name) =>
-    /\.(?:pkl|npz|npy|pt|ckpt|safetensors)$/.test(name),
+    /\.(?:pkl|npz|npy|pt|ckpt|safetensors|gguf)$/.test(name),
   );
   assert.deepEqual(files.map((file) => path.relative(fixtures, file)).sort(), expected.sort());
   assert.equal(incomplete, undefined);

@@ -431,13 +431,8 @@ test('what is no checkpoint is refused in one line that says what it is', async 
   const { write } = temporaryFolder();
   const cases: readonly (readonly [string, Buffer, RegExp])[] = [
     ['empty.pt', bytes(), /the file is empty/],
-    ['model.h5', bytes('\x89HDF\r\n\x1a\n'), /: HDF5 \(Keras \.h5\) is not read yet$/],
-    [
-      'model.keras',
-      zip([{ name: 'model.weights.h5', data: bytes() }]),
-      /: Keras \(\.keras\) is not read yet$/,
-    ],
-    ['model.gguf', bytes('GGUF', uint32(3)), /: GGUF is not read yet$/],
+    ['model.h5', bytes('\x89HDF\r\n\x1a\n'), /byte 0: HDF5: a superblock of version 255$/],
+    ['model.bin', bytes('tjgg', uint32(3)), /: GGML \(before GGUF\) is not read yet$/],
     ['model.tflite', bytes(uint32(28), 'TFL3'), /: TensorFlow Lite is not read yet$/],
     ['model.onnx', bytes([8, 7, 0x12, 4], 'torch'), /: ONNX is not read yet$/],
     ['saved_model.pb', bytes([8, 1, 0x12, 4]), /: a TensorFlow SavedModel is not read yet$/],

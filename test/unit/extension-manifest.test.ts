@@ -88,12 +88,28 @@ describe('Audit Ranks', () => {
       'pytorch_model.bin',
       'mnist_model.state_dict',
       'model.safetensors.index.json',
+      'llama-7b.Q4_K_M.gguf',
+      'silero_vad.onnx',
+      'model.weights.h5',
+      'mnist_cnn.keras',
+      'pretrainedResnet.tflite',
+      'variables.index',
+      'saved_model.pb',
+      'model.json',
     ])
       assert.match(name, offeredFor());
   });
 
   test('is not offered for what cannot be one', () => {
-    for (const name of ['README.md', 'package.json', 'index.json.txt', 'safetensors', 'train.py', 'x.pt.py'])
+    for (const name of [
+      'README.md',
+      'package.json',
+      'index.json.txt',
+      'safetensors',
+      'train.py',
+      'x.pt.py',
+      'my-model.json',
+    ])
       assert.doesNotMatch(name, offeredFor());
   });
 });

@@ -438,6 +438,100 @@ describe('large language models', () => {
   });
 });
 
+describe("llama.cpp's names (GGUF)", () => {
+  it('Llama 3.1, whose rotary factors are no weights', () => {
+    const { brief, skipped } = account([
+      ['rope_freqs.weight', [64]],
+      ['token_embd.weight', [128256, 4096]],
+      ['blk.0.attn_norm.weight', [4096]],
+      ['blk.0.attn_q.weight', [4096, 4096]],
+      ['blk.0.attn_k.weight', [1024, 4096]],
+      ['blk.0.attn_output.weight', [4096, 4096]],
+      ['blk.0.ffn_down.weight', [4096, 14336]],
+      ['output_norm.weight', [4096]],
+      ['output.weight', [128256, 4096]],
+    ]);
+    assert.deepEqual(brief, {
+      'token_embd.weight': 'embedding 128256×4096',
+      'blk.0.attn_q.weight': 'linear 4096×4096',
+      'blk.0.attn_k.weight': 'linear 1024×4096',
+      'blk.0.attn_output.weight': 'linear 4096×4096',
+      'blk.0.ffn_down.weight': 'linear 4096×14336',
+      'output.weight': 'linear 128256×4096',
+    });
+    assert.equal(skipped['rope_freqs.weight'], 'rotary table');
+    assert.equal(skipped['blk.0.attn_norm.weight'], 'norm');
+    assert.equal(skipped['output_norm.weight'], 'norm');
+  });
+  it('Falcon: one head of keys and values beside the queries', () => {
+    const { layer } = account([
+      ['blk.0.attn_qkv.weight', [4672, 4544]],
+      ['blk.0.attn_output.weight', [4544, 4544]],
+    ]);
+    assert.deepEqual(
+      layer('blk.0.attn_qkv.weight').parts?.map(({ name, shape }) => [name, ...shape]),
+      [
+        ['q', 4544, 4544],
+        ['k', 64, 4544],
+        ['v', 64, 4544],
+      ],
+    );
+  });
+  it('BERT, GPT-2 and T5: positions, types and biases by distance are tables', () => {
+    const { brief, skipped } = account([
+      ['position_embd.weight', [512, 768]],
+      ['token_types.weight', [2, 768]],
+      ['token_embd_norm.weight', [768]],
+      ['token_embd_norm.bias', [768]],
+      ['enc.blk.0.attn_rel_b.weight', [32, 8]],
+    ]);
+    assert.deepEqual(Object.values(brief), ['embedding 512×768', 'embedding 2×768', 'embedding 32×8']);
+    assert.equal(skipped['token_embd_norm.weight'], 'norm');
+    assert.equal(skipped['token_embd_norm.bias'], 'norm');
+  });
+  it('Qwen3-MoE and gpt-oss: stacks of experts, out × in', () => {
+    const { brief, layer, skipped } = account([
+      ['blk.0.ffn_gate_inp.weight', [2, 8]],
+      ['blk.0.ffn_gate_exps.weight', [2, 12, 8]],
+      ['blk.0.ffn_gate_exps.bias', [2, 12]],
+      ['blk.0.ffn_down_exps.weight', [2, 8, 12]],
+      ['blk.0.exp_probs_b.bias', [2]],
+    ]);
+    assert.deepEqual(brief, {
+      'blk.0.ffn_gate_inp.weight': 'linear 2×8',
+      'blk.0.ffn_gate_exps.weight[0]': 'linear 12×8',
+      'blk.0.ffn_gate_exps.weight[1]': 'linear 12×8',
+      'blk.0.ffn_down_exps.weight[0]': 'linear 8×12',
+      'blk.0.ffn_down_exps.weight[1]': 'linear 8×12',
+    });
+    assert.equal(layer('blk.0.ffn_gate_exps.weight[1]').transposed, undefined);
+    assert.equal(skipped['blk.0.ffn_gate_exps.bias'], 'bias');
+    assert.equal(skipped['blk.0.exp_probs_b.bias'], 'bias');
+  });
+  it('DeepSeek-V3: heads of kv_b, keys transposed', () => {
+    const { layer } = account([
+      ['blk.0.attn_k_b.weight', [4, 16, 6]],
+      ['blk.0.attn_v_b.weight', [4, 8, 16]],
+    ]);
+    const keys = layer('blk.0.attn_k_b.weight');
+    assert.deepEqual([keys.kind, keys.shape, keys.groups, keys.transposed], ['linear', [6, 16], 4, true]);
+    assert.deepEqual(keys.matrices[3], { offset: 3 * 96, rows: 16, columns: 6, rowStride: 6 });
+    assert.deepEqual(layer('blk.0.attn_v_b.weight').shape, [32, 16]);
+    assert.equal(layer('blk.0.attn_v_b.weight').groups, undefined);
+  });
+  it('Mamba, LFM2 and RWKV: depthwise kernels without their axis of one channel, mixtures of tokens', () => {
+    const { layer, skipped } = account([
+      ['blk.0.ssm_conv1d.weight', [64, 4]],
+      ['blk.1.shortconv.conv.weight', [32, 3]],
+      ['blk.2.time_mix_lerp_fused.weight', [6, 1, 1, 32]],
+    ]);
+    const conv = layer('blk.0.ssm_conv1d.weight');
+    assert.deepEqual([conv.kind, conv.shape, conv.groups, conv.trivialRank], ['conv', [1, 4], 64, true]);
+    assert.equal(layer('blk.1.shortconv.conv.weight').groups, 32);
+    assert.equal(skipped['blk.2.time_mix_lerp_fused.weight'], 'vector');
+  });
+});
+
 describe('recurrent layers', () => {
   it('LSTM of a state dict: gates i, f, g, o by rows', () => {
     const { brief, layer, skipped } = account([

@@ -153,6 +153,25 @@ describe('forms', () => {
     assert.deepEqual(given?.[0], [30, 2]);
   });
 
+  test('in a transformer, a gain with which sin(ω·U·Vᵀ)/g starts with the deviation of its law, 0.02', () => {
+    const recipe: BuiltinNetworkRecipe = { kind: 'vit', width: 64, blocks: 1, heads: 4, patch: 8 };
+    const { layers, parameters } = build(recipe, { kind: 'sine', rank: 5 });
+    const [fc1] = layers.filter(({ name }) => name.endsWith('fc1.weight'));
+    const [U, V] = ['U', 'V'].map(
+      (side) => parameters.find(({ name }) => name === `${fc1?.name ?? ''}.${side}`)?.initial(1) ?? [],
+    );
+    const { omega = NaN, gain = NaN } = fc1 ?? {};
+    let sum = 0;
+    for (let i = 0; i < 256; i++) {
+      for (let j = 0; j < 64; j++) {
+        let product = 0;
+        for (let t = 0; t < 5; t++) product += (U?.[5 * i + t] ?? NaN) * (V?.[5 * j + t] ?? NaN);
+        sum += (Math.sin(omega * product) / gain) ** 2;
+      }
+    }
+    assert.ok(Math.abs(Math.sqrt(sum / (256 * 64)) - 0.02) < 0.001);
+  });
+
   const refused: readonly [string, BuiltinNetworkRecipe, FormRecipe[], RegExp][] = [
     [
       'a rank above the smaller side',

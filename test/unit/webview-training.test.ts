@@ -276,6 +276,15 @@ describe('the comparison', () => {
     assert.equal(last.groups[2]?.rows[1]?.mean, 81);
   });
 
+  test('waits for runs to be done before it counts them, if any is', () => {
+    const begun = { ...result(12), state: 'running' as const };
+    const pair = (first: Partial<RunSummary['status']>) =>
+      comparisonOf(variantsOf([chosen('sine', 5, 1, first), chosen('sine', 5, 2, begun)]), 'last').groups[0]
+        ?.rows[0];
+    assert.deepEqual([pair(result(84))?.mean, pair(result(84))?.seeds], [83, 1]);
+    assert.deepEqual([pair(begun)?.mean, pair(begun)?.seeds], [11, 2]);
+  });
+
   test('knows when lower is better, and leaves runs of another metric out', () => {
     const lower = { metric: 'perplexity', higherIsBetter: false };
     const pair = [

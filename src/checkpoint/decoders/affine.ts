@@ -1,5 +1,5 @@
 import { CheckpointError } from '../errors';
-import { allocateBytes } from '../file';
+import { allocateResult } from './allocate';
 
 /**
  * Integers that stand for equally spaced numbers, x = q·scale + offset, float32: one pair for all, or one for each of the
@@ -27,7 +27,7 @@ export function decodeAffine(
       'malformed',
       `${values.length} quantised values for ${byteLength / 4} elements`,
     );
-  const bytes = allocateBytes(byteLength, '');
+  const bytes = allocateResult(byteLength);
   const result = new Float32Array(bytes.buffer, bytes.byteOffset, values.length);
   let pair = 0;
   for (let begin = 0; begin < values.length; begin += run) {

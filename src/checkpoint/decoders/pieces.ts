@@ -1,4 +1,4 @@
-import { allocateBytes } from '../file';
+import { allocateResult } from './allocate';
 
 /** Bytes that follow one another in several places: a tensor across the ends of shards. */
 export interface Pieces {
@@ -7,7 +7,7 @@ export interface Pieces {
 
 /** @param sources uint8, in order */
 export function decodePieces(sources: readonly Uint8Array[], byteLength: number): Uint8Array {
-  const bytes = allocateBytes(byteLength, '');
+  const bytes = allocateResult(byteLength);
   let at = 0;
   for (const source of sources) {
     bytes.set(source.subarray(0, byteLength - at), at);

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Checkpoint } from '../checkpoint';
 import { ioError } from '../file';
+import { openGgufShards } from './gguf';
 import { type OpenFile, type ShardSet, findShardSets, openShardedIndex, openShards } from './sharded';
 
 interface ShardedModel {
@@ -24,7 +25,10 @@ export async function openDirectory(
   const { index, shards } = shardedModel(files) ?? {};
   if (index !== undefined)
     return { ...(await openShardedIndex(path.join(folder, index), openFile, signal)), path: folder };
-  return shards === undefined ? undefined : openShards(folder, shards, openFile, signal);
+  if (shards === undefined) return undefined;
+  return isGguf(shards)
+    ? openGgufShards(folder, shards.names, signal)
+    : openShards(folder, shards, openFile, signal);
 }
 
 async function listNames(folder: string): Promise<string[]> {
@@ -47,5 +51,11 @@ function shardedModel(files: readonly string[]): ShardedModel | undefined {
   if (index !== undefined) return { index };
   const sets = findShardSets(files);
   const shards = sets.find(({ names }) => names[0]?.endsWith('.safetensors') === true) ?? sets[0];
-  return shards === undefined ? undefined : { shards };
+  // Repositories keep one model quantised in several ways side by side: which one, the user has to say.
+  if (shards === undefined || (isGguf(shards) && sets.length > 1)) return undefined;
+  return { shards };
+}
+
+function isGguf({ names }: ShardSet): boolean {
+  return names[0]?.endsWith('.gguf') === true;
 }

@@ -1,9 +1,14 @@
 import type { Checkpoint } from '../checkpoint';
-import { CheckpointError } from '../errors';
 import type { RandomAccessFile } from '../file';
+import { fileWindow } from '../hdf5/window';
+import { openKerasWeights } from '../keras/weights';
 
+/**
+ * An HDF5 file: a Keras model or its weights, or anything else, by the paths of its datasets.
+ *
+ * @throws CheckpointError
+ */
 export function openHdf5(file: RandomAccessFile): Promise<Checkpoint> {
-  return Promise.reject(
-    new CheckpointError('unsupported', 'HDF5 (Keras .h5) is not read yet', { file: file.path }),
-  );
+  const { path, size } = file;
+  return Promise.resolve().then(() => openKerasWeights(fileWindow(file), { path, bytes: size }));
 }

@@ -6,6 +6,7 @@ import { JsonReader } from '../json';
 import { MAX_AXES, requireShape } from '../layout';
 import { roleInStateDict, stateNotes } from '../roles';
 import { FACTORS_KEY, withFactoredWeights } from './factors';
+import { MLX_FORMAT, fromMlx } from './mlx';
 
 /** The bound of the format's own specification. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -59,7 +60,7 @@ export function looksLikeSafetensors(head: Uint8Array): boolean {
 export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoint> {
   const header = await readHeader(file);
   const dataStart = LENGTH_BYTES + header.length;
-  const { entries, factors } = parseHeader(header, file.path);
+  const { entries, factors, isMlx } = parseHeader(header, file.path);
   requireTiling(entries, file.size - dataStart, dataStart, file.path);
   const tensors: Tensor[] = [];
   const unreadable: UnreadableTensor[] = [];
@@ -73,7 +74,10 @@ export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoin
         dtype: entry.dtype,
         reason: `elements of type ${entry.dtype} are not read`,
       });
-    } else tensors.push(tensorOf(entry, dtype, dataStart, file.path));
+    } else {
+      const tensor = tensorOf(entry, dtype, dataStart, file.path);
+      tensors.push(isMlx ? fromMlx(tensor) : tensor);
+    }
   }
   const checkpoint: Checkpoint = {
     path: file.path,
@@ -104,16 +108,18 @@ async function readHeader(file: RandomAccessFile): Promise<Uint8Array> {
 function parseHeader(
   header: Uint8Array,
   path: string,
-): { readonly entries: readonly Entry[]; readonly factors?: string } {
+): { readonly entries: readonly Entry[]; readonly factors?: string; readonly isMlx: boolean } {
   const json = new JsonReader(header, LENGTH_BYTES);
   const entries: Entry[] = [];
   let factors: string | undefined;
+  let isMlx = false;
   try {
     json.object((name) => {
       if (name === '__metadata__') {
         json.object((key) => {
           const value = json.string();
           if (key === FACTORS_KEY) factors = value;
+          if (key === 'format') isMlx = value === MLX_FORMAT;
         });
         return;
       }
@@ -125,7 +131,7 @@ function parseHeader(
   } catch (error) {
     throw error instanceof CheckpointError ? error.at({ file: path }) : error;
   }
-  return { entries, ...(factors !== undefined && { factors }) };
+  return { entries, isMlx, ...(factors !== undefined && { factors }) };
 }
 
 function parseEntry(json: JsonReader, name: string): Entry {

@@ -14,8 +14,8 @@ const MAX_SHARDS = 4096;
 /** Opens a single file; given by open.ts, which knows all formats. */
 export type OpenFile = (path: string) => Promise<Checkpoint>;
 
-/** `model-00001-of-00003.safetensors`, and what PyTorch shards are called. */
-const SHARD_NAME = /^([^]+)-(\d{5})-of-(\d{5})\.(safetensors|bin|pt|pth)$/;
+/** `model-00001-of-00003.safetensors`, and what the shards of PyTorch and llama.cpp are called. */
+const SHARD_NAME = /^([^]+)-(\d{5})-of-(\d{5})\.(safetensors|bin|pt|pth|gguf)$/;
 
 /**
  * A model in several files, named by an index: `*.index.json` with a `weight_map` from tensor to file.
@@ -124,7 +124,8 @@ function requirePlainName(name: string, indexPath: string): void {
   }
 }
 
-async function requirePresent(folder: string, names: readonly string[], named: string): Promise<void> {
+/** @throws CheckpointError `malformed` when one of the files is not in the folder; `named` is blamed. */
+export async function requirePresent(folder: string, names: readonly string[], named: string): Promise<void> {
   let present: ReadonlySet<string>;
   try {
     present = new Set(await readdir(folder));

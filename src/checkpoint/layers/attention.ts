@@ -1,7 +1,7 @@
 import type { Tensor } from '../checkpoint';
 import type { LayerPartView } from './layer';
 import { outByIn, outputBlocks, wholeMatrix, type LayerReading, type StoredMatrix } from './matrix';
-import { OUTPUT_PROJECTIONS, attentionFusion, nameParts } from './names';
+import { OUTPUT_PROJECTIONS, attentionFusion, nameParts, partsOf } from './names';
 import type { TensorLookup } from './skipping';
 
 /**
@@ -13,7 +13,7 @@ export function readFusedAttention(
   stored: StoredMatrix,
   find: TensorLookup,
 ): LayerReading | undefined {
-  const { leaf, parent } = nameParts(tensor.name);
+  const { leaf, parent } = partsOf(tensor);
   const fusion = attentionFusion(leaf, parent);
   if (fusion === undefined) return undefined;
   const parts =

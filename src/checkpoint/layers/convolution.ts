@@ -4,13 +4,15 @@ import { CheckpointError } from '../errors';
 import type { MatrixView } from '../matrixView';
 import { wholeMatrix, type LayerReading } from './matrix';
 import {
+  BARE_KERNEL,
   isDepthwiseName,
+  isFlatDepthwiseName,
   isInByOut,
   isStatedWeight,
   isTorchNonConvolution,
   isTransposedName,
   moduleType,
-  nameParts,
+  partsOf,
 } from './names';
 
 /** Group counts a user declares for convolutions whose names match, since state dicts do not tell them. */
@@ -32,9 +34,10 @@ const MAX_GROUPS = 1 << 17;
  */
 export function isConvolution(tensor: Tensor): boolean {
   const axes = tensor.shape.length;
+  if (isFlatDepthwise(tensor)) return true;
   if (axes < MIN_AXES || axes > MAX_AXES) return false;
-  if (isStatedWeight(tensor)) return moduleType(tensor).startsWith("Conv");
-  const { leaf, parent } = nameParts(tensor.name);
+  if (isStatedWeight(tensor)) return moduleType(tensor).startsWith('Conv');
+  const { leaf, parent } = partsOf(tensor);
   return (
     mayBeConvolution(tensor, parent) &&
     (leaf === 'weight' ||
@@ -42,8 +45,15 @@ export function isConvolution(tensor: Tensor): boolean {
       leaf === 'kernel' ||
       leaf === 'w' ||
       leaf === 'depthwise_kernel' ||
-      leaf === 'pointwise_kernel')
+      leaf === 'pointwise_kernel' ||
+      (axes > MIN_AXES && BARE_KERNEL.test(leaf)))
   );
+}
+
+/** A depthwise kernel of channels × k, without its axis of one input channel. */
+function isFlatDepthwise({ name, shape }: Tensor): boolean {
+  const parts = nameParts(name);
+  return shape.length === 2 && parts.leaf === 'weight' && isFlatDepthwiseName(parts);
 }
 
 /**
@@ -75,7 +85,7 @@ export class ConvolutionReader {
    * @throws CheckpointError when the declared number of groups does not divide the channels
    */
   read(tensor: Tensor): LayerReading {
-    const { leaf } = nameParts(tensor.name);
+    const { leaf } = partsOf(tensor);
     const isNamedLast = leaf.endsWith('kernel') && tensor.module?.order === undefined;
     const isChannelsLast = isNamedLast || isInByOut(tensor);
     return isChannelsLast ? this.#readChannelsLast(tensor) : this.#readChannelsFirst(tensor);
@@ -83,7 +93,8 @@ export class ConvolutionReader {
 
   /** PyTorch: O × I/g × k…, or I × O/g × k… when transposed. */
   #readChannelsFirst(tensor: Tensor): LayerReading {
-    const [first = 0, second = 0, ...kernel] = tensor.shape;
+    const [first = 0, ...rest] = tensor.shape;
+    const [second = 0, ...kernel] = isFlatDepthwise(tensor) ? [1, ...rest] : rest;
     const transposed = isTransposed(tensor, kernel);
     const groups =
       this.#knownGroups(tensor, first) ??
@@ -99,7 +110,7 @@ export class ConvolutionReader {
 
   /** Keras and Flax: k… × I/g × O; depthwise k… × C × multiplier; transposed k… × O × I. */
   #readChannelsLast(tensor: Tensor): LayerReading {
-    const parts = nameParts(tensor.name);
+    const parts = partsOf(tensor);
     const kernel = tensor.shape.slice(0, -2);
     const [second = 0, last = 0] = tensor.shape.slice(-2);
     const size = elementCount(kernel);
@@ -146,7 +157,8 @@ export class ConvolutionReader {
 
   #looksDepthwise(tensor: Tensor, outputs: number, inputsPerGroup: number): boolean {
     if (inputsPerGroup !== 1 || outputs <= 1 || outputs > MAX_GROUPS) return false;
-    return isDepthwiseName(nameParts(tensor.name)) || this.#depthwiseChannels(outputs) !== undefined;
+    if (isFlatDepthwise(tensor)) return true;
+    return isDepthwiseName(partsOf(tensor)) || this.#depthwiseChannels(outputs) !== undefined;
   }
 
   #depthwiseGroups(outputs: number): number {
@@ -166,7 +178,7 @@ export class ConvolutionReader {
 function isTransposed(tensor: Tensor, kernel: readonly number[]): boolean {
   const type = moduleType(tensor);
   if (/^(?:Lazy)?Conv/.test(type)) return type.includes('Transpose');
-  return isTransposedName(nameParts(tensor.name), kernel);
+  return isTransposedName(partsOf(tensor), kernel);
 }
 
 /** Views of k… × C × multiplier, one kernel-size × multiplier matrix for each channel. */

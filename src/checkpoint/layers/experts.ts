@@ -1,6 +1,6 @@
 import type { Tensor } from '../checkpoint';
 import { outByIn, type LayerReading } from './matrix';
-import { isExpertName, isTorchNonConvolution, nameParts } from './names';
+import { isExpertName, isTorchNonConvolution, partsOf } from './names';
 import type { TensorLookup } from './skipping';
 
 /** A layer is listed for each expert; a thousand times the experts of any model in use is a hostile shape. */
@@ -13,7 +13,7 @@ const MAX_EXPERTS = 1 << 14;
  * the sizes of gate_up_proj and down_proj together tell.
  */
 export function readExperts(tensor: Tensor, find: TensorLookup): LayerReading[] | undefined {
-  const parts = nameParts(tensor.name);
+  const parts = partsOf(tensor);
   const [experts = 0, rows = 0, columns = 0] = tensor.shape;
   if (tensor.shape.length !== 3 || experts > MAX_EXPERTS || !isExpertName(parts)) return undefined;
   // A bilinear layer of one expert has three axes of its own.

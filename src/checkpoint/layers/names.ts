@@ -28,6 +28,12 @@ export function nameParts(name: string): NameParts {
   };
 }
 
+/** What a tensor's name means; a name that is only a number in the file is the library's own. `prefix` stays the file's. */
+export function partsOf({ name, module }: Tensor): NameParts {
+  const parts = nameParts(name);
+  return module?.knownAs === undefined ? parts : { ...nameParts(module.knownAs), prefix: parts.prefix };
+}
+
 /** Class name without its path: `torch.nn.modules.conv.Conv2d` is `Conv2d`. */
 export function moduleType(tensor: Tensor): string {
   return tensor.module?.type.split('.').at(-1) ?? '';
@@ -53,6 +59,9 @@ export const WEIGHT_LEAVES: ReadonlySet<string> = new Set([
 /** Leaves of libraries that compute x·W, so store in × out (and convolutions kh × kw × in × out). */
 export const IN_BY_OUT_LEAVES: ReadonlySet<string> = new Set(['kernel', 'w']);
 
+/** Kernels of four axes that are named apart from any module: ggml's SuperPoint, l0_weights (TensorFlow's are `weights`). */
+export const BARE_KERNEL = /^\w+_weights$/;
+
 /** Whether the file states that a tensor is the weight of a module, whatever it is called. */
 export function isStatedWeight({ module }: Tensor): boolean {
   return module?.order !== undefined;
@@ -61,7 +70,7 @@ export function isStatedWeight({ module }: Tensor): boolean {
 /** Whether a matrix is stored in × out, and a convolution with its channels last: as its file says, else by its name. */
 export function isInByOut(tensor: Tensor): boolean {
   const { order } = tensor.module ?? {};
-  return order === undefined ? IN_BY_OUT_LEAVES.has(nameParts(tensor.name).leaf) : order === 'in-out';
+  return order === undefined ? IN_BY_OUT_LEAVES.has(partsOf(tensor).leaf) : order === 'in-out';
 }
 
 /** A segment that names a normalisation: norm1, ln_f, bn2, input_layernorm, LayerNorm, final_layer_norm, norm_out, batch_normalization … */
@@ -78,6 +87,8 @@ const EMBEDDING: readonly RegExp[] = [
   /(?:^|_)pos(?:itional)?_?(?:enc|table)/, // DETR-like learned position tables
   /^rel_pos_[hwt]$/, // SAM, MViT
   /relative_attention_bias|relative_position_bias_table/, // T5, Swin
+  /(?:^|_)embd(?:_|$)/, // llama.cpp token_embd, position_embd
+  /^token_types$|_rel_b$/, // llama.cpp's BERT (rows are types) and T5 (attn_rel_b)
   /^(?:codebook|lookup)s?$/, // VQ-VAE
 ];
 
@@ -85,6 +96,7 @@ const EMBEDDING: readonly RegExp[] = [
 const NO_EMBEDDING: readonly RegExp[] = [
   /patch/, // patch_embed as a plain linear layer
   /embed_out/, // GPT-NeoX' output head
+  /_to_logits/, // llama.cpp's LFM2-Audio
   /proj|mapping|linear|mlp|_fc/, // ALBERT embedding_hidden_mapping_in, OPT project_in
 ];
 
@@ -126,11 +138,30 @@ export const OUTPUT_PROJECTIONS = [
   'to_out.0.weight', // lucidrains
   'to_out.weight',
   'dense.weight',
+  'attn_output.weight', // llama.cpp
+  'attn_out.weight', // llama.cpp's picture encoders
+  'vis_attn_output.weight', // llama.cpp's CogVLM
 ] as const;
 
-/** One tensor of all experts' matrices: Mixtral and Qwen-MoE `experts.gate_up_proj`, Granite `block_sparse_moe…`. */
+/**
+ * One tensor of all experts' matrices: Mixtral and Qwen-MoE `experts.gate_up_proj`, Granite `block_sparse_moe…`,
+ * llama.cpp `ffn_gate_exps` and `ffn_up_chexps` (Grove), MLX `switch_mlp.up_proj`.
+ */
 export function isExpertName({ segments }: NameParts): boolean {
-  return segments.some((segment) => /(?:^|_)experts?(?:_|$)|(?:^|_)moe(?:_|$)/.test(segment));
+  return segments.some((segment) => /(?:^|_)(?:experts?|moe|(?:ch)?exps)(?:_|$)|^switch_mlp$/.test(segment));
+}
+
+/**
+ * llama.cpp's halves of DeepSeek's kv_b, a matrix for each head: `attn_k_b` is heads × rank × key, transposed to be
+ * multiplied with queries; `attn_v_b` is heads × value × rank.
+ */
+export function isHeadStackName(parent: string): boolean {
+  return /^attn_[kv]_b$/.test(parent);
+}
+
+/** llama.cpp's Mamba and LFM2 keep depthwise convolutions without their axis of one channel: channels × kernel. */
+export function isFlatDepthwiseName({ segments, parent }: NameParts): boolean {
+  return /^ssm_conv1d(?:_[qkv])?$/.test(parent) || (parent === 'conv' && segments.at(-3) === 'shortconv');
 }
 
 /** Depthwise convolutions whose name says so: timm conv_dw, ConvNeXt dwconv, Keras depthwise_conv2d. */

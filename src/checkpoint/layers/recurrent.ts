@@ -1,6 +1,6 @@
 import type { Tensor } from '../checkpoint';
 import { outByIn, outputBlocks, wholeMatrix, type LayerReading, type StoredMatrix } from './matrix';
-import { moduleType, nameParts } from './names';
+import { moduleType, partsOf } from './names';
 import type { TensorLookup } from './skipping';
 
 /** Gates in the order they are stacked (torch.nn.GRU, torch.nn.LSTM). */
@@ -17,7 +17,7 @@ type Gates = readonly string[];
 export function readRecurrent(tensor: Tensor, find: TensorLookup): LayerReading | undefined {
   const [rows = 0, columns = 0] = tensor.shape;
   if (tensor.shape.length !== 2) return undefined;
-  const { leaf, prefix } = nameParts(tensor.name);
+  const { leaf, prefix } = partsOf(tensor);
   if (/^weight_(?:ih|hh)(?:_l\d+(?:_reverse)?)?$/.test(leaf)) {
     const stored = { rows, columns, transposed: false };
     return withGates(stored, pytorchGates(tensor, find));
@@ -25,7 +25,9 @@ export function readRecurrent(tensor: Tensor, find: TensorLookup): LayerReading 
   // An LSTM's projection of its state (proj_size).
   if (/^weight_hr_l\d+(?:_reverse)?$/.test(leaf))
     return withGates({ rows, columns, transposed: false }, undefined);
-  if (leaf === 'kernel' || leaf === 'recurrent_kernel') {
+  const isStated = tensor.module?.order === 'in-out' && /^(?:LSTM|GRU|RNN)/.test(moduleType(tensor));
+  if (isStated) return withGates({ rows, columns, transposed: true }, kerasGates(moduleType(tensor)));
+  if (/(?:^|[./])(?:recurrent_)?kernel(?::\d+)?$/i.test(tensor.name)) {
     const recurrent = find(tensor.name.replace(/(?:recurrent_)?kernel(:\d+)?$/, 'recurrent_kernel$1'));
     if (recurrent === undefined || prefix === '') return undefined;
     const [hidden = 0, stacked = 0] = recurrent.shape;
@@ -45,6 +47,11 @@ function pytorchGates(tensor: Tensor, find: TensorLookup): Gates | undefined {
     find(tensor.name.replace(/weight_ih/, 'weight_hh'))?.shape[1];
   const [rows = 0] = tensor.shape;
   return hidden === undefined ? undefined : gatesOfRatio(rows / hidden, PYTORCH_GATES);
+}
+
+function kerasGates(type: string): Gates | undefined {
+  if (type.startsWith('GRU')) return KERAS_GATES.gru;
+  return type.startsWith('LSTM') ? KERAS_GATES.lstm : undefined;
 }
 
 function gatesOfRatio(

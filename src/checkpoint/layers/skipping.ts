@@ -8,7 +8,7 @@ import {
   isNormName,
   isStatedWeight,
   moduleType,
-  nameParts,
+  partsOf,
 } from './names';
 
 /** Finds a tensor of the checkpoint's model by its name. */
@@ -36,6 +36,12 @@ const QUANTISATION =
   /^(?:scales?|qzeros|absmax|quant_map|g_idx|scb|weight_(?:scale|scale_inv|scale_2|zero_point|shape))$/;
 const QUANTISED_LEAVES = /^(?:weight|qweight|weight_packed|kernel)$/;
 
+/** Modules of llama.cpp whose `weight` is set by the conversion. */
+const ROTARY_TABLE = /^(?:rope_freqs|rope_factors_(?:long|short)|attn_rot_embd)$/; // Llama 3.1, Phi-3, Baichuan
+
+/** Mixtures of neighbouring tokens in llama.cpp's RWKV, of up to four axes: one number for each channel. */
+const TOKEN_MIX = /^(?:time|channel)_mix_lerp_/;
+
 const NORM = 'norm: one scale or shift for each channel, no matrix';
 
 /**
@@ -43,6 +49,7 @@ const NORM = 'norm: one scale or shift for each channel, no matrix';
  * The text before the colon is a class short enough to count by.
  */
 export function skipReason(tensor: Tensor, find: TensorLookup): string | undefined {
+  if (tensor.role === 'packed') return 'quantisation: part of a packed weight';
   if (tensor.role !== 'model') return `${tensor.role} state: not part of the model`;
   const elements = elementCount(tensor.shape);
   if (elements === 0) return 'empty: no elements';
@@ -63,7 +70,8 @@ export function isBuffer(tensor: Tensor): boolean {
 }
 
 function bufferReason(tensor: Tensor): string | undefined {
-  const { leaf, segments } = nameParts(tensor.name);
+  const { leaf, segments, parent } = partsOf(tensor);
+  if (leaf === 'weight' && ROTARY_TABLE.test(parent)) return 'rotary table: computed, not trained';
   const known = BUFFERS.find(([pattern]) => pattern.test(leaf));
   if (known !== undefined) return known[1];
   // weight_v with axes is a weight norm's direction.
@@ -87,7 +95,7 @@ function numberReason(tensor: Tensor): string | undefined {
   if (isFloating(dtype)) return undefined;
   if (dtype === 'bool') return 'mask: true or false, not numbers';
   if (dtype.startsWith('complex')) return 'complex: only real matrices are analysed';
-  const { leaf } = nameParts(tensor.name);
+  const { leaf } = partsOf(tensor);
   if (QUANTISATION.test(leaf)) return 'quantisation: belongs to quantised values';
   const isQuantised = leaf === 'qweight' || (QUANTISED_LEAVES.test(leaf) && tensor.shape.length >= 2);
   return isQuantised
@@ -97,7 +105,7 @@ function numberReason(tensor: Tensor): string | undefined {
 
 /** Scales, and 8-bit floats whose blocks have each their own (DeepSeek-V3): values as stored are not the weights. */
 function quantisationReason(tensor: Tensor, find: TensorLookup): string | undefined {
-  const { leaf, prefix } = nameParts(tensor.name);
+  const { leaf, prefix } = partsOf(tensor);
   const hasSibling = (names: readonly string[]) =>
     names.some((name) => {
       const sibling = find(prefix + name);
@@ -113,7 +121,7 @@ function quantisationReason(tensor: Tensor, find: TensorLookup): string | undefi
 }
 
 function biasReason(tensor: Tensor, find: TensorLookup): string | undefined {
-  const parts = nameParts(tensor.name);
+  const parts = partsOf(tensor);
   const { leaf, prefix, parent } = parts;
   if (!/^(?:bias|b|beta|bias_[ih]h(?:_\w+)?|\w+_bias)$/.test(leaf)) return undefined;
   // A parameter called b or q_bias may be a matrix (LoRA's B); one called bias is added, whatever its shape,
@@ -127,7 +135,7 @@ function biasReason(tensor: Tensor, find: TensorLookup): string | undefined {
 
 /** Weights kept in pieces, none of which has the spectrum of the whole. */
 function parametrizationReason(tensor: Tensor, find: TensorLookup): string | undefined {
-  const { leaf, prefix, segments } = nameParts(tensor.name);
+  const { leaf, prefix, segments } = partsOf(tensor);
   if (leaf === 'weight_g' || (leaf === 'weight_v' && find(`${prefix}weight_g`) !== undefined)) {
     return 'weight norm: magnitude and direction are stored apart'; // HiFi-GAN, wav2vec 2.0
   }
@@ -142,16 +150,17 @@ function parametrizationReason(tensor: Tensor, find: TensorLookup): string | und
 
 /** At most one axis longer than 1; a module's weight keeps its axes (a layer of one output is still a layer). */
 function isVector(tensor: Tensor): boolean {
-  const { leaf } = nameParts(tensor.name);
+  const { leaf } = partsOf(tensor);
   const isWeight = isStatedWeight(tensor) || WEIGHT_LEAVES.has(leaf) || /(?:^|_)weight(?:_|$)/.test(leaf);
   if (isWeight) return tensor.shape.length <= 1;
   return tensor.shape.filter((size) => size > 1).length <= 1;
 }
 
 function vectorReason(tensor: Tensor, find: TensorLookup): string | undefined {
+  const { leaf, parent, prefix } = partsOf(tensor);
+  if (leaf === 'weight' && TOKEN_MIX.test(parent)) return 'vector: one number for each channel, no matrix';
   if (!isVector(tensor)) return undefined;
   if (tensor.shape.length === 0) return 'scalar: a single number';
-  const { leaf, parent, prefix } = nameParts(tensor.name);
   const hasNormSibling = ['bias', 'running_mean', 'beta'].some(
     (name) => find(prefix + name)?.shape.length === 1,
   );
@@ -162,7 +171,7 @@ function vectorReason(tensor: Tensor, find: TensorLookup): string | undefined {
 
 /** Normalisation over several axes at once (LayerNorm([C, H, W])): element by element, not a map between spaces. */
 function normReason(tensor: Tensor): string | undefined {
-  const { leaf, parent } = nameParts(tensor.name);
+  const { leaf, parent } = partsOf(tensor);
   const type = moduleType(tensor);
   if (/Norm(?:\dd)?$/.test(type)) return NORM;
   const isScale = WEIGHT_LEAVES.has(leaf) && !IN_BY_OUT_LEAVES.has(leaf);

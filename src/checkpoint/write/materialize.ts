@@ -42,6 +42,10 @@ export function denseTarget(checkpoint: Checkpoint, base: string): DenseModel {
       'pickles that keep arrays as text cannot be changed in place: the dense weights are in safetensors';
     return { path: `${base}.safetensors`, note };
   }
+  if (checkpoint.tensors.some(({ role }) => role === 'packed')) {
+    const note = 'packed weights cannot be changed in place: the dense weights are in safetensors, unpacked';
+    return { path: `${base}.safetensors`, note };
+  }
   const [file = checkpoint.path] = checkpoint.files;
   return { path: checkpoint.files.length > 1 ? base : base + path.extname(file) };
 }
@@ -90,7 +94,7 @@ function denseTensors(
   signal: AbortSignal,
 ): TensorToWrite[] {
   return checkpoint.tensors
-    .filter(({ role, dtype }) => role !== 'factor' && safetensorsHolds(dtype))
+    .filter(({ role, dtype }) => role !== 'factor' && role !== 'packed' && safetensorsHolds(dtype))
     .map((tensor) => {
       const dtype = checkpoint.factored?.get(tensor.name)?.dtype ?? tensor.dtype;
       const source = replacements.get(tensor.name);

@@ -204,7 +204,7 @@ function notesOf(checkpoint: Checkpoint | undefined, lost: readonly string[]): s
       'there is no checkpoint to take the rest from: the decomposed file holds the new layers only, without biases, convolutions as matrices over flattened patches',
     ];
   const notes: string[] = [];
-  const state = checkpoint.tensors.filter(({ role }) => role !== 'model').length;
+  const state = checkpoint.tensors.filter(({ role }) => role === 'optimizer' || role === 'training').length;
   if (state > 0)
     notes.push(`${countOf(state, 'tensor')} of training state left out of the decomposed checkpoint`);
   const unheld = lost.length + checkpoint.unreadable.length;

@@ -7,6 +7,7 @@ import {
   adapterStart,
   denseStart,
   factorStart,
+  gainOf,
   seedOf,
   startingValues,
   type Start,
@@ -84,7 +85,7 @@ export class ArchitectureBuilder {
     const shape = [outputs / groups, inputs.reduce((product, size) => product * size, 1)] as const;
     const facts: LayerFacts = { name, kind, shape, groups, weightShape, isInner };
     const form = fitting(facts, this.chooseForm(facts));
-    const { omega, gain, scale } = scalarsOf(form, shape[1]);
+    const { omega, gain, scale } = scalarsOf(form, shape[1], spec.law);
     const weight = { layer: this.layers.length, name, shape, groups, weightShape, form, omega, gain, scale };
     for (const array of arraysOf(weight)) this.addArray(weight, array, spec.law, isHead);
     const bias = spec.bias && {
@@ -168,12 +169,12 @@ function isAdapted({ kind }: LayerForm): boolean {
   return kind === 'lora' || kind === 'sine-lora';
 }
 
-/** ω, g and α/k. The defaults: {@link TRAINING_OMEGA}, √n and α = k. */
-function scalarsOf(form: LayerForm, n: number): Pick<Weight, 'omega' | 'gain' | 'scale'> {
+/** ω, g and α/k. The defaults: {@link TRAINING_OMEGA}, {@link gainOf} the law for weights, √n for adapters, and α = k. */
+function scalarsOf(form: LayerForm, n: number, law: WeightLaw): Pick<Weight, 'omega' | 'gain' | 'scale'> {
   const isSine = form.kind === 'sine' || form.kind === 'sine-lora';
   return {
     omega: isSine ? (form.omega ?? TRAINING_OMEGA) : 1,
-    gain: isSine ? (form.gain ?? Math.sqrt(n)) : 1,
+    gain: isSine ? (form.gain ?? (form.kind === 'sine' ? gainOf(law, n) : Math.sqrt(n))) : 1,
     scale: form.kind === 'lora' || form.kind === 'sine-lora' ? (form.alpha ?? form.rank) / form.rank : 1,
   };
 }

@@ -5,7 +5,7 @@ import type { Weight } from './weight';
 
 /**
  * The law of a dense weight's starting values. Factors U·Vᵀ of a layer start so that W varies as much as under its law;
- * sin(ω·U·Vᵀ)/g takes its scale from g and starts as `initialiseSine` has it, whatever the law.
+ * sin(ω·U·Vᵀ)/g takes its scale from g, see {@link gainOf}, and U and V start as `initialiseSine` has them.
  */
 export type WeightLaw =
   /** Uniform, variance 2/((1 + a²)·n): a = 0 before a ReLU, √5 as torch.nn.Linear has it. */
@@ -91,6 +91,16 @@ export function adapterStart({ name, shape: [, n], groups, form }: Weight, seed:
     groups * rank * n,
     seedOf(seed, `${name}.lora_A`),
   );
+}
+
+/**
+ * The gain g with which sin(ω·U·Vᵀ)/g starts as wide as a law has it, once ω spreads the product over several periods:
+ * the sine then varies by 1/2. Where the law's deviation does not depend on the number of inputs, as a transformer's
+ * 0.02 does not, √n would make a narrow network's weights several times as large. All other laws here have deviations
+ * of about 1/√n: g is √n, as the authors' own code has it.
+ */
+export function gainOf(law: WeightLaw, n: number): number {
+  return law.kind === 'normal' ? Math.SQRT1_2 / law.deviation : Math.sqrt(n);
 }
 
 /** The slope a with which Kaiming's law varies as much as this one over n inputs. */

@@ -11,7 +11,7 @@ export interface ComparisonRow {
   readonly key: string;
   readonly label: string;
   readonly style: VariantStyle;
-  /** Over the seeds that have a value. */
+  /** Over the seeds that are done; while none is, over those that have a value. */
   readonly mean?: number;
   readonly least?: number;
   readonly largest?: number;
@@ -77,7 +77,9 @@ function rowOf(
   metric: string | undefined,
   statistic: Statistic,
 ): ComparisonRow {
-  const values = runs.flatMap(({ status }) => {
+  // A run that has only begun is no measure of what it will come to.
+  const done = runs.filter(({ status }) => status.state === 'done');
+  const values = (done.length > 0 ? done : runs).flatMap(({ status }) => {
     const value = statistic === 'best' ? status.best?.value : status.value;
     return status.metric === metric && value !== undefined && Number.isFinite(value) ? [value] : [];
   });
