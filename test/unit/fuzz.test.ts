@@ -13,6 +13,12 @@ const workerPath = path.join(ROOT, 'dist/test/fuzz/worker.js');
 /** Small limits, so that what is wrong on purpose is found soon. */
 const LIMITS = { milliseconds: 1500, bytes: 200 * 2 ** 20 };
 
+/** Without seeds a reader would be left out. */
+const READERS = [
+  ...['safetensors', 'factors', 'sharded', 'packed', 'adapters', 'npy', 'npz', 'pickle'],
+  ...['torch-zip', 'torch-legacy', 'torch-tar', 'onnx-graph', 'gguf', 'hdf5', 'keras'],
+];
+
 /** For those that take their time to take memory. */
 const PATIENT = { ...LIMITS, milliseconds: 20_000 };
 
@@ -48,6 +54,11 @@ describe('cases', () => {
       const other = numbers.map((number) => text(makeCase(reader, seeds, 4, number)));
       assert.notDeepEqual(cases, other, reader.name);
     }
+  });
+
+  test('are there for every reader', () => {
+    const names = new Set(allReaders().map(({ name }) => name));
+    for (const name of READERS) assert.ok(names.has(name), name);
   });
 
   test('differ from one another', () => {
