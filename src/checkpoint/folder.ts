@@ -3,6 +3,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ioError } from './file';
 import { isShardedModel } from './formats/directory';
+import { isSavedModel, savedModelFolders } from './formats/tensorflowFolder';
 import { type Recognised, claimsCheckpoint } from './recognise';
 import { inARow } from './wording';
 
@@ -49,7 +50,14 @@ export async function listFolder(
   const walk = new FolderWalk(folder, await realPath(folder));
   const found: string[] = [];
   const notRead = new Set<string>();
+  const parts = new Set<string>();
   for await (const group of walk.groups(signal)) {
+    if (parts.has(group.folder)) continue;
+    if (isSavedModel(group.files)) {
+      found.push(group.folder);
+      for (const part of savedModelFolders(group.folder)) parts.add(part);
+      continue;
+    }
     if (isShardedModel(group.files)) {
       found.push(group.folder);
       continue;

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { CheckpointError } from './errors';
 import { type RandomAccessFile, withFile } from './file';
 import { findNpyEntries } from './formats/numpy';
+import { isListedTensorflow } from './formats/tensorflow';
 import { findTorchPickle } from './formats/torchZip';
 import { HEAD_BYTES, type Sniffed, sniff } from './sniff';
 import { ZipArchive, type ZipEntry } from './zip';
@@ -139,8 +140,9 @@ async function recogniseContent(file: RandomAccessFile): Promise<Recognised> {
     case 'gguf':
     case 'onnx':
     case 'tflite':
-    case 'tensorflow':
     case 'tensorflow-js':
       return 'checkpoint';
+    case 'tensorflow':
+      return (await isListedTensorflow(file)) ? 'checkpoint' : 'nothing';
   }
 }

@@ -72,12 +72,16 @@ const SIGNATURES: readonly Signature[] = [
 ];
 
 /** Models whose files have no signature and are known by their names alone, as their own tools know them. */
-const UNREAD_NAMES: readonly (readonly [RegExp, string])[] = [
-  [/^(?:saved_model\.pb(?:txt)?|keras_metadata\.pb|fingerprint\.pb)$/, 'a TensorFlow SavedModel'],
-  [/^variables\.(?:index|data-\d{5}-of-\d{5})$/, 'a TensorFlow SavedModel'],
-  [/\.(?:index|data-\d{5}-of-\d{5})$/, 'a TensorFlow checkpoint'],
-  [/\.pb$/, 'a TensorFlow graph (.pb)'],
-  [/\.msgpack$/, 'Flax (.msgpack)'],
+const NAMES: readonly (readonly [RegExp, Sniffed])[] = [
+  [/^saved_model\.pb$/, { format: 'tensorflow' }],
+  [
+    /^(?:keras_metadata|fingerprint)\.pb$/,
+    { format: 'other', reason: 'part of a TensorFlow SavedModel: open its folder or its saved_model.pb' },
+  ],
+  [/^saved_model\.pbtxt$/, unread('a TensorFlow SavedModel as text')],
+  [/\.(?:index|data-\d{5}-of-\d{5})$/, { format: 'tensorflow' }],
+  [/\.pb$/, unread('a TensorFlow graph (.pb)')],
+  [/\.msgpack$/, unread('Flax (.msgpack)')],
 ];
 
 /** How pickles begin since protocol 2. */
@@ -96,8 +100,8 @@ export function sniff(head: Uint8Array, fileName: string): Sniffed {
   // Before the signatures: the length that a safetensors file begins with may look like any of the short ones.
   if (looksLikeSafetensors(head)) return { format: 'safetensors' };
   // These begin with anything, a weight's own bytes or a short signature among it.
-  const named = UNREAD_NAMES.find(([pattern]) => pattern.test(name));
-  if (named !== undefined) return unread(named[1]);
+  const named = NAMES.find(([pattern]) => pattern.test(name));
+  if (named !== undefined) return named[1];
   const signature = SIGNATURES.find(({ bytes, offset = 0 }) => text.startsWith(bytes, offset));
   if (signature !== undefined) return signature.is;
   if (looksLikeTar(head)) return { format: 'tar' };

@@ -1,28 +1,7 @@
 import { inflateSync } from 'node:zlib';
 import { CheckpointError } from '../errors';
-import { allocateBytes } from '../file';
-
-/** An array kept in boxes of equal size, each passed through filters: HDF5's chunked datasets. */
-export interface Chunks {
-  readonly kind: 'chunks';
-  readonly shape: readonly number[];
-  /** Sizes of a box; boxes at the ends reach beyond the array. */
-  readonly chunk: readonly number[];
-  readonly elementBytes: number;
-  /** One element, for what is in no box; empty for zeros. */
-  readonly fill: readonly number[];
-  /** First element of each source along each axis. */
-  readonly starts: readonly (readonly number[])[];
-  /** As applied when the boxes were written. */
-  readonly filters: readonly (
-    | { readonly kind: 'deflate' }
-    | { readonly kind: 'shuffle'; readonly elementBytes: number }
-    /** A checksum at the end. */
-    | { readonly kind: 'fletcher32' }
-  )[];
-  /** For each source, a bit for each filter that was left out; absent: none was. */
-  readonly masks?: readonly number[];
-}
+import { allocateResult } from './allocate';
+import type { Chunks } from './chunkGrid';
 
 const CHECKSUM_BYTES = 4;
 
@@ -37,7 +16,7 @@ export function decodeChunks(chunks: Chunks, sources: readonly Uint8Array[], byt
       'malformed',
       `chunks of a shape of ${shape.join(' × ')} for ${byteLength} bytes`,
     );
-  const bytes = allocateBytes(byteLength, '');
+  const bytes = allocateResult(byteLength);
   fillWith(bytes, chunks.fill);
   const chunkBytes = product(chunk) * elementBytes;
   sources.forEach((source, i) => {

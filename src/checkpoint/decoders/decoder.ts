@@ -2,7 +2,7 @@ import type { Affine } from './affine';
 import type { Awq } from './awq';
 import type { Bitsandbytes4 } from './bitsandbytes4';
 import type { BlockScaled } from './blockScaled';
-import type { Chunks } from './chunks';
+import type { Chunks } from './chunkGrid';
 import type { Ggml } from './ggml';
 import type { Gptq } from './gptq';
 import type { MlxAffine } from './mlxAffine';

@@ -4,6 +4,7 @@ import type { Checkpoint } from '../checkpoint';
 import { ioError } from '../file';
 import { openGgufShards } from './gguf';
 import { type OpenFile, type ShardSet, findShardSets, openShardedIndex, openShards } from './sharded';
+import { openTensorflowFolder } from './tensorflowFolder';
 
 interface ShardedModel {
   readonly index?: string;
@@ -11,8 +12,8 @@ interface ShardedModel {
 }
 
 /**
- * A folder that is one model in shards: by its `*.index.json`, or by the names of its files. Undefined when it is not;
- * then `listCheckpointFiles` tells what is in it.
+ * A folder that is one model in shards: by its `*.index.json`, or by the names of its files; or a model of TensorFlow,
+ * which is always several files. Undefined when it is neither; then `listCheckpointFiles` tells what is in it.
  *
  * @throws CheckpointError of kind `io`, and for shards that are missing or cannot be read.
  */
@@ -25,10 +26,12 @@ export async function openDirectory(
   const { index, shards } = shardedModel(files) ?? {};
   if (index !== undefined)
     return { ...(await openShardedIndex(path.join(folder, index), openFile, signal)), path: folder };
-  if (shards === undefined) return undefined;
-  return isGguf(shards)
-    ? openGgufShards(folder, shards.names, signal)
-    : openShards(folder, shards, openFile, signal);
+  if (shards !== undefined) {
+    return isGguf(shards)
+      ? openGgufShards(folder, shards.names, signal)
+      : openShards(folder, shards, openFile, signal);
+  }
+  return openTensorflowFolder(folder, files, openFile);
 }
 
 async function listNames(folder: string): Promise<string[]> {

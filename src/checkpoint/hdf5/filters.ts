@@ -1,4 +1,4 @@
-import type { Chunks } from '../decoders/chunks';
+import type { Chunks } from '../decoders/chunkGrid';
 import type { Cursor } from './cursor';
 
 export type Filter = Chunks['filters'][number];

@@ -36,7 +36,7 @@ export function isConvolution(tensor: Tensor): boolean {
   const axes = tensor.shape.length;
   if (isFlatDepthwise(tensor)) return true;
   if (axes < MIN_AXES || axes > MAX_AXES) return false;
-  if (isStatedWeight(tensor)) return moduleType(tensor).startsWith('Conv');
+  if (isStatedWeight(tensor)) return /^(?:Depthwise)?Conv/.test(moduleType(tensor));
   const { leaf, parent } = partsOf(tensor);
   return (
     mayBeConvolution(tensor, parent) &&
@@ -51,9 +51,9 @@ export function isConvolution(tensor: Tensor): boolean {
 }
 
 /** A depthwise kernel of channels × k, without its axis of one input channel. */
-function isFlatDepthwise({ name, shape }: Tensor): boolean {
-  const parts = nameParts(name);
-  return shape.length === 2 && parts.leaf === 'weight' && isFlatDepthwiseName(parts);
+function isFlatDepthwise(tensor: Tensor): boolean {
+  const parts = partsOf(tensor);
+  return tensor.shape.length === 2 && parts.leaf === 'weight' && isFlatDepthwiseName(parts);
 }
 
 /**
@@ -116,6 +116,7 @@ export class ConvolutionReader {
     const size = elementCount(kernel);
     if (
       parts.leaf === 'depthwise_kernel' ||
+      moduleType(tensor).startsWith('Depthwise') || // stated by readers of TensorFlow's formats
       (parts.leaf === 'kernel' && isDepthwiseName(parts) && last === 1)
     ) {
       return grouped([size, last], true, channelColumns(size, second, last, MAX_GROUPS), second > 1);

@@ -8,4 +8,4 @@ export {
   readOnnxModel,
 } from './model';
 export { type OnnxTensor, onnxDType } from './tensor';
-export type { ByteSpan } from './wire';
+export type { ByteSpan } from '../protobuf/wire';

@@ -1,7 +1,7 @@
 /** ONNX models (`onnx.proto3`), read without their weights: the graph, and where in the file every tensor lies. */
 import type { RandomAccessFile } from '../file';
 import { type OnnxTensor, TensorReader } from './tensor';
-import { type ByteSpan, type WireField, WireReader } from './wire';
+import { type ByteSpan, type WireField, WireReader } from '../protobuf/wire';
 
 /** If inside Loop inside If …: exporters write two or three levels; protobuf itself stops at a hundred. */
 const MAX_DEPTH = 16;

@@ -6,7 +6,7 @@ import { type DType, bytesPerElement } from '../dtype';
 import { CheckpointError } from '../errors';
 import { ioError } from '../file';
 import { MAX_AXES, requireShape } from '../layout';
-import type { ByteSpan, Integer, WireField, WireReader } from './wire';
+import type { ByteSpan, Integer, WireField, WireReader } from '../protobuf/wire';
 
 /** Over all graphs; each takes some 500 bytes of memory. */
 const MAX_TENSORS = 400_000;

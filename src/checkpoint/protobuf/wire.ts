@@ -1,6 +1,5 @@
-/** The protobuf wire format, read from a file by ranges: what is skipped is never read. */
+/** The protobuf wire format, read by ranges: what is skipped is never read. */
 import { CheckpointError } from '../errors';
-import type { RandomAccessFile } from '../file';
 
 /** Read at once when fields are walked: some hundred nodes of a graph. */
 const WINDOW_BYTES = 64 * 1024;
@@ -11,7 +10,29 @@ const MAX_FIELDS = 50_000_000;
 /** Names, operators and keys; anything longer is no name. */
 export const MAX_TEXT_BYTES = 64 * 1024;
 
-/** Bytes [begin, end) of a file. */
+/** What messages are read from: a `RandomAccessFile`, or bytes in memory. */
+export interface WireSource {
+  /** For messages. */
+  readonly path: string;
+  readonly size: number;
+  /** Bytes [offset, offset + length). @throws CheckpointError `malformed` when they are not all there. */
+  readSync(offset: number, length: number): Uint8Array;
+}
+
+/** Bytes that are in memory already, such as a block that was compressed; `path` is the file they came from. */
+export function memorySource(bytes: Uint8Array, path: string): WireSource {
+  return {
+    path,
+    size: bytes.length,
+    readSync: (offset, length) => {
+      if (offset + length > bytes.length)
+        throw new CheckpointError('malformed', 'the message ends here', { file: path });
+      return bytes.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** Bytes [begin, end) of a source. */
 export interface ByteSpan {
   readonly begin: number;
   readonly end: number;
@@ -43,13 +64,13 @@ const KINDS: Readonly<Record<number, WireField['kind']>> = {
   5: 'fixed32',
 };
 
-/** Reads fields and scalars anywhere in a protobuf file. Every error names file and byte. */
+/** Reads fields and scalars anywhere in a protobuf message. Every error names file and byte. */
 export class WireReader {
   private window: Uint8Array = new Uint8Array(0);
   private windowBegin = 0;
   private fieldCount = 0;
 
-  constructor(readonly file: RandomAccessFile) {}
+  constructor(readonly file: WireSource) {}
 
   /**
    * The fields of a message, in order.
@@ -128,6 +149,13 @@ export class WireReader {
     if (field.kind !== 'fixed32') throw this.wrongKind(field);
     const bytes = this.bytes(field.value);
     return new DataView(bytes.buffer, bytes.byteOffset, 4).getFloat32(0, true);
+  }
+
+  /** Unsigned. */
+  fixed32(field: WireField): number {
+    if (field.kind !== 'fixed32') throw this.wrongKind(field);
+    const bytes = this.bytes(field.value);
+    return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true);
   }
 
   text(field: WireField): string {
