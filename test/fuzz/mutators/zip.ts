@@ -9,6 +9,9 @@ const CENTRAL = 0x02014b50;
 const LOCAL = 0x04034b50;
 const END = 0x06054b50;
 
+/** Bytes of all copies of an entry. */
+const MAX_COPIES = 2 ** 21;
+
 /** Offsets and widths of the fields of the three records. */
 const CENTRAL_FIELDS = [4, 6, 8, 10, 12, 14, 28, 30, 32, 34, 36].map((at) => [at, 2] as const);
 const CENTRAL_WIDE = [16, 20, 24, 38, 42].map((at) => [at, 4] as const);
@@ -164,7 +167,9 @@ const duplicateEntry: Mutator = (bytes, random) => {
   const entries = readZip(bytes);
   if (entries === undefined) return undefined;
   const entry = random.pick(entries);
-  const times = random.chance(0.9) ? 1 : random.small(3000);
+  const times = random.chance(0.9)
+    ? 1
+    : Math.min(random.small(3000), Math.ceil(MAX_COPIES / entry.data.length));
   for (let i = 0; i < times; i++)
     entries.push({
       ...entry,
