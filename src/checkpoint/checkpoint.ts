@@ -114,6 +114,10 @@ export interface ModuleHint {
   readonly knownAs?: string;
   /** Axes of a linear map's inputs, where it has several (a product over more than one axis): the first ones if `in-out`. */
   readonly inputAxes?: number;
+  /** Gates of a recurrent weight, in the order in which they are stacked, where the file tells. */
+  readonly gates?: readonly string[];
+  /** What else than a weight it is, where the file tells: `constant`: made by the code, not by training. */
+  readonly part?: 'bias' | 'quantisation' | 'constant';
 }
 
 /**

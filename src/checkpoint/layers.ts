@@ -5,6 +5,7 @@ import { readExperts } from './layers/experts';
 import type { Layer, SkippedTensor } from './layers/layer';
 import { wholeMatrix, type LayerReading } from './layers/matrix';
 import { nameParts } from './layers/names';
+import { readDirections } from './layers/recurrent';
 import { identityKey } from './layers/sharing';
 import { skipReason, type TensorLookup } from './layers/skipping';
 
@@ -70,8 +71,8 @@ function readTensor(
   convolutions: ConvolutionReader,
   isGpt2: boolean,
 ): readonly LayerReading[] {
-  const experts = readExperts(tensor, find);
-  if (experts !== undefined) return experts;
+  const several = readDirections(tensor) ?? readExperts(tensor, find);
+  if (several !== undefined) return several;
   const heads = readHeadsProjection(tensor);
   if (heads !== undefined) return [heads];
   return [isConvolution(tensor) ? convolutions.read(tensor) : readDense(tensor, find, isGpt2)];

@@ -143,14 +143,12 @@ describe('what lies in a folder and is no checkpoint', () => {
   test('formats that are known and not read are named', async () => {
     const { folder, look } = folderOf({
       'frozen/graph.pb': bytes([8, 1, 0x12, 4]),
-      'a.onnx': bytes([8, 7, 0x12, 4]),
-      'b.onnx': bytes([8, 7, 0x12, 4]),
       'config.json': '{"modelTopology": {}}',
       'picture.png': bytes('\x89PNG'),
     });
     const listing = await look();
     assert.deepEqual(listing.files, []);
-    const expected = 'no checkpoints in this folder: ONNX and a TensorFlow graph (.pb) are not read yet';
+    const expected = 'no checkpoints in this folder: a TensorFlow graph (.pb) is not read yet';
     assert.equal(nothingFound(listing), expected);
     await assert.rejects(openCheckpoint(folder), {
       name: 'CheckpointError',

@@ -1,14 +1,23 @@
 import type { Checkpoint } from '../checkpoint';
 import { CheckpointError } from '../errors';
-import { unpickle } from '../pickle/machine';
+import { type Unpickled, unpickle } from '../pickle/machine';
 import { PickleSource } from '../pickle/source';
-import { type LocatedStorage, type PickleContext, tensorsOf } from '../pickle/tensors';
+import {
+  type LocatedStorage,
+  type PickleContext,
+  type PickleTensors,
+  anyTensorsOf,
+  noTensors,
+  tensorsOf,
+} from '../pickle/tensors';
 import { torchPersistentLoad } from '../pickle/torchConstructors';
 import type { StorageValue } from '../pickle/values';
 import type { ZipArchive, ZipEntry } from '../zip';
 import { stemOf } from './stem';
+import { ScriptCode, hasNoWeights, scriptConstants } from './torchScript';
 
 const PICKLE_NAME = 'data.pkl';
+const CONSTANTS_NAME = 'constants.pkl';
 
 /** At the top, or in the one folder that torch.save makes and calls after the file, newlines and all. */
 function isPickleName(name: string): boolean {
@@ -27,28 +36,63 @@ export function findTorchPickle(archive: ZipArchive): ZipEntry | undefined {
 
 /**
  * What torch.save writes since PyTorch 1.6, and TorchScript archives, of which the attributes are read and the code
- * is not: `<folder>/data.pkl` and one entry `<folder>/data/<key>` for each storage.
+ * is not: `<folder>/data.pkl` and one entry `<folder>/data/<key>` for each storage; constants of the code are in
+ * `<folder>/constants.pkl` and `<folder>/constants/<key>`.
  *
  * @throws CheckpointError `malformed` or `unsupported`.
  */
 export function openTorchZip(archive: ZipArchive, pickleEntry: ZipEntry): Checkpoint {
   const { path, size } = archive.file;
   const folder = pickleEntry.name.slice(0, -PICKLE_NAME.length);
-  const isScript = archive.entries.has(`${folder}constants.pkl`);
-  const context = contextOf(archive, pickleEntry, folder);
+  const constants = archive.entries.get(folder + CONSTANTS_NAME);
+  const facts = { path, files: [path], bytes: size };
+  if (constants !== undefined) {
+    const found = scriptTensors(archive, pickleEntry, constants, folder);
+    const notes = [...found.notes, 'Its TorchScript code was not run'];
+    return { ...facts, ...found, format: 'PyTorch (TorchScript)', notes };
+  }
+  const context = contextOf(archive, pickleEntry, `${folder}data/`);
+  const found = inPickle(archive, pickleEntry, context, tensorsOf);
+  return { ...facts, ...found, format: 'PyTorch (zip)' };
+}
+
+/** Attributes of a script's modules, and the constants of its code. */
+function scriptTensors(
+  archive: ZipArchive,
+  pickleEntry: ZipEntry,
+  constantsEntry: ZipEntry,
+  folder: string,
+): PickleTensors {
+  const code = new ScriptCode(archive, folder);
+  const context: PickleContext = {
+    ...contextOf(archive, pickleEntry, `${folder}data/`),
+    groupsOf: (className) => code.groupsOf(className),
+  };
+  return inPickle(archive, pickleEntry, context, (pickle) => {
+    const own = anyTensorsOf(pickle, context);
+    const places = contextOf(archive, constantsEntry, `${folder}constants/`);
+    const constants = scriptConstants(
+      inPickle(archive, constantsEntry, places, anyTensorsOf),
+      code.constants,
+      hasNoWeights(own.tensors),
+    );
+    const tensors = [...own.tensors, ...constants.tensors];
+    const unreadable = [...own.unreadable, ...constants.unreadable];
+    if (tensors.length + unreadable.length === 0) throw noTensors(pickle, archive.file.path);
+    return { tensors, unreadable, notes: own.notes };
+  });
+}
+
+function inPickle<T>(
+  archive: ZipArchive,
+  entry: ZipEntry,
+  context: PickleContext,
+  use: (pickle: Unpickled, context: PickleContext) => T,
+): T {
   try {
-    const pickle = unpickle(PickleSource.ofBytes(archive.read(pickleEntry)), torchPersistentLoad);
-    const found = tensorsOf(pickle, context);
-    return {
-      path,
-      format: isScript ? 'PyTorch (TorchScript)' : 'PyTorch (zip)',
-      files: [path],
-      bytes: size,
-      ...found,
-      notes: isScript ? [...found.notes, 'Its TorchScript code was not run'] : found.notes,
-    };
+    return use(unpickle(PickleSource.ofBytes(archive.read(entry)), torchPersistentLoad), context);
   } catch (error) {
-    throw error instanceof CheckpointError ? inFile(error, path, context.start) : error;
+    throw error instanceof CheckpointError ? inFile(error, archive.file.path, context.start) : error;
   }
 }
 
@@ -65,16 +109,17 @@ function inFile(error: CheckpointError, path: string, start: number | undefined)
   );
 }
 
-function contextOf(archive: ZipArchive, pickleEntry: ZipEntry, folder: string): PickleContext {
+/** @param storages folder of the storages that the pickle refers to, with its slash */
+function contextOf(archive: ZipArchive, pickleEntry: ZipEntry, storages: string): PickleContext {
   const place = archive.locate(pickleEntry);
-  const byteOrder = byteOrderOf(archive, folder);
+  const byteOrder = byteOrderOf(archive, storages.replace(/[^/]+\/$/, ''));
   const located = new Map<string, LocatedStorage>();
   return {
     path: archive.file.path,
     start: place.encoding === 'raw' ? place.offset : undefined,
     rootName: stemOf(archive.file.path),
     locate: (storage) => {
-      const name = `${folder}data/${storage.key}`;
+      const name = storages + storage.key;
       const known = located.get(name);
       if (known !== undefined) return known;
       const fresh = locateStorage(archive, name, storage, byteOrder);

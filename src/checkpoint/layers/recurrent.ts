@@ -1,6 +1,7 @@
 import type { Tensor } from '../checkpoint';
+import type { MatrixView } from '../matrixView';
 import { outByIn, outputBlocks, wholeMatrix, type LayerReading, type StoredMatrix } from './matrix';
-import { moduleType, partsOf } from './names';
+import { isInByOut, isStatedWeight, moduleType, partsOf } from './names';
 import type { TensorLookup } from './skipping';
 
 /** Gates in the order they are stacked (torch.nn.GRU, torch.nn.LSTM). */
@@ -12,7 +13,7 @@ type Gates = readonly string[];
 
 /**
  * Reads the weights of recurrent layers, gates stacked: PyTorch's `weight_ih_l0`, `weight_hh_l0`, `weight_hr_l0`
- * and Keras' `kernel` beside `recurrent_kernel`. Undefined for anything else.
+ * and Keras' `kernel` beside `recurrent_kernel`, and what the file says is one. Undefined for anything else.
  */
 export function readRecurrent(tensor: Tensor, find: TensorLookup): LayerReading | undefined {
   const [rows = 0, columns = 0] = tensor.shape;
@@ -33,7 +34,33 @@ export function readRecurrent(tensor: Tensor, find: TensorLookup): LayerReading 
     const [hidden = 0, stacked = 0] = recurrent.shape;
     return withGates({ rows, columns, transposed: true }, gatesOfRatio(stacked / hidden, KERAS_GATES));
   }
-  return undefined;
+  return isStatedRecurrent(tensor)
+    ? withGates({ rows, columns, transposed: isInByOut(tensor) }, tensor.module?.gates)
+    : undefined;
+}
+
+function isStatedRecurrent(tensor: Tensor): boolean {
+  return isStatedWeight(tensor) && /^(?:LSTM|GRU|RNN)$/.test(moduleType(tensor));
+}
+
+/** Forwards and backwards. */
+const MAX_DIRECTIONS = 2;
+
+/** Reads directions × gates·hidden × inputs, as ONNX keeps recurrent weights: a layer for each direction. */
+export function readDirections(tensor: Tensor): LayerReading[] | undefined {
+  const [directions = 0, rows = 0, columns = 0] = tensor.shape;
+  if (tensor.shape.length !== 3 || directions > MAX_DIRECTIONS) return undefined;
+  if (!isStatedRecurrent(tensor)) return undefined;
+  const reading = withGates({ rows, columns, transposed: false }, tensor.module?.gates);
+  const at = (views: readonly MatrixView[], direction: number): MatrixView[] =>
+    views.map((view) => ({ ...view, offset: view.offset + direction * rows * columns }));
+  return Array.from({ length: directions }, (_, direction) => ({
+    ...reading,
+    matrices: at(reading.matrices, direction),
+    ...(reading.parts !== undefined && {
+      parts: reading.parts.map((part) => ({ ...part, matrices: at(part.matrices, direction) })),
+    }),
+  }));
 }
 
 function pytorchGates(tensor: Tensor, find: TensorLookup): Gates | undefined {

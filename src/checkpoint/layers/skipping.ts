@@ -42,6 +42,8 @@ const ROTARY_TABLE = /^(?:rope_freqs|rope_factors_(?:long|short)|attn_rot_embd)$
 /** Mixtures of neighbouring tokens in llama.cpp's RWKV, of up to four axes: one number for each channel. */
 const TOKEN_MIX = /^(?:time|channel)_mix_lerp_/;
 
+const BESIDE_QUANTISED = 'quantisation: belongs to quantised values';
+const BIAS = 'bias: one number for each output, no matrix';
 const NORM = 'norm: one scale or shift for each channel, no matrix';
 
 /**
@@ -55,6 +57,7 @@ export function skipReason(tensor: Tensor, find: TensorLookup): string | undefin
   if (elements === 0) return 'empty: no elements';
   return (
     bufferReason(tensor) ??
+    (tensor.module?.part === 'bias' ? BIAS : undefined) ??
     numberReason(tensor) ??
     quantisationReason(tensor, find) ??
     biasReason(tensor, find) ??
@@ -70,6 +73,9 @@ export function isBuffer(tensor: Tensor): boolean {
 }
 
 function bufferReason(tensor: Tensor): string | undefined {
+  const part = tensor.module?.part;
+  if (part === 'constant') return 'constant: part of the graph, not trained';
+  if (part === 'quantisation') return BESIDE_QUANTISED;
   const { leaf, segments, parent } = partsOf(tensor);
   if (leaf === 'weight' && ROTARY_TABLE.test(parent)) return 'rotary table: computed, not trained';
   const known = BUFFERS.find(([pattern]) => pattern.test(leaf));
@@ -96,7 +102,7 @@ function numberReason(tensor: Tensor): string | undefined {
   if (dtype === 'bool') return 'mask: true or false, not numbers';
   if (dtype.startsWith('complex')) return 'complex: only real matrices are analysed';
   const { leaf } = partsOf(tensor);
-  if (QUANTISATION.test(leaf)) return 'quantisation: belongs to quantised values';
+  if (QUANTISATION.test(leaf)) return BESIDE_QUANTISED;
   const isQuantised = leaf === 'qweight' || (QUANTISED_LEAVES.test(leaf) && tensor.shape.length >= 2);
   return isQuantised
     ? `quantised: a spectrum of ${dtype} values needs their scale`
@@ -112,7 +118,7 @@ function quantisationReason(tensor: Tensor, find: TensorLookup): string | undefi
       return sibling !== undefined && elementCount(sibling.shape) > 1;
     });
   if (QUANTISATION.test(leaf) && hasSibling(['weight', 'qweight', 'weight_packed', 'qzeros'])) {
-    return 'quantisation: belongs to quantised values';
+    return BESIDE_QUANTISED;
   }
   if (tensor.dtype.startsWith('float8') && hasSibling(['weight_scale_inv', 'weight_scale'])) {
     return `quantised: a spectrum of ${tensor.dtype} values needs their scale`;
@@ -130,7 +136,7 @@ function biasReason(tensor: Tensor, find: TensorLookup): string | undefined {
   if (!isAdded) return undefined;
   const weight = find(`${prefix}weight`) ?? find(`${prefix}gamma`);
   const ofNorm = isNormName(parent) || leaf === 'beta' || (weight !== undefined && isVector(weight));
-  return ofNorm ? NORM : 'bias: one number for each output, no matrix';
+  return ofNorm ? NORM : BIAS;
 }
 
 /** Weights kept in pieces, none of which has the spectrum of the whole. */

@@ -64,6 +64,8 @@ export interface OnnxModel {
   readonly path: string;
   /** The model's file, and those of external data. */
   readonly files: readonly string[];
+  /** Of the files of external data together. */
+  readonly externalBytes: number;
   readonly irVersion: number;
   readonly opsets: readonly { readonly domain: string; readonly version: number }[];
   readonly graph: OnnxGraph;
@@ -71,6 +73,8 @@ export interface OnnxModel {
   readonly shared: readonly ByteSpan[];
   /** Bodies of local functions. */
   readonly functions: readonly (readonly OnnxNode[])[];
+  /** Graphs for training are beside the main one; they are not read. */
+  readonly hasTraining: boolean;
 }
 
 /**
@@ -98,6 +102,7 @@ class ModelReader {
     const { wire } = this;
     let irVersion: number | undefined;
     let graph: OnnxGraph | undefined;
+    let hasTraining = false;
     const functions: OnnxNode[][] = [];
     const opsets: { domain: string; version: number }[] = [];
     const shared: ByteSpan[] = [];
@@ -107,13 +112,25 @@ class ModelReader {
         if (graph !== undefined) throw wire.error('malformed', 'a second graph', field.whole.begin);
         graph = this.graph(wire.message(field), 0);
       } else if (field.number === 8) opsets.push(this.opset(field));
+      else if (field.number === 20) hasTraining = true;
       else if (field.number === 25) functions.push(this.functionBody(field));
       if (field.number === 8 || field.number === 25) shared.push(field.whole);
     }
     if (irVersion === undefined || graph === undefined)
       throw wire.error('malformed', 'not an ONNX model: it has no version or no graph', 0);
     const { path } = this.file;
-    return { path, files: [path, ...this.tensors.files], irVersion, opsets, graph, shared, functions };
+    const { files, externalBytes } = this.tensors;
+    return {
+      path,
+      files: [path, ...files],
+      externalBytes,
+      irVersion,
+      opsets,
+      graph,
+      shared,
+      functions,
+      hasTraining,
+    };
   }
 
   private functionBody(field: WireField): OnnxNode[] {

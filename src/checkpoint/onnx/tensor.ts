@@ -77,6 +77,8 @@ interface Values {
 export class TensorReader {
   /** Files of external data, in the order in which they were met. */
   readonly files: string[] = [];
+  /** Of these files together. */
+  externalBytes = 0;
   private count = 0;
   private listedBytes = 0;
   private readonly externalFiles = new Map<string, { readonly path: string; readonly size: number }>();
@@ -230,7 +232,11 @@ export class TensorReader {
         throw outside;
       const found = { path: target, size: facts.size };
       this.externalFiles.set(location, found);
-      this.files.push(target);
+      // One file may be named in several ways.
+      if (!this.files.includes(target)) {
+        this.files.push(target);
+        this.externalBytes += facts.size;
+      }
       return found;
     } catch (error) {
       throw ioError(error, target);

@@ -50,6 +50,9 @@ export interface Collected {
   readonly notes: readonly string[];
 }
 
+/** Groups of convolutions of a class, where something beside the pickle tells them. */
+type GroupsOf = (className: string) => number | undefined;
+
 /** Keys under which training scripts keep the state of optimizers. */
 const OPTIMIZER_KEYS: ReadonlySet<string> = new Set([
   'optim',
@@ -79,7 +82,11 @@ const MODULE_PARTS = ['_parameters', '_buffers', '_modules'] as const;
  *
  * @throws CheckpointError `unsupported` beyond the bounds above.
  */
-export function collectTensors(root: PickleValue, rootName: string): Collected {
+export function collectTensors(
+  root: PickleValue,
+  rootName: string,
+  groupsOf: GroupsOf = () => undefined,
+): Collected {
   const found: FoundTensor[] = [];
   const visited = new Set<object>();
   const notes: string[] = [];
@@ -106,7 +113,7 @@ export function collectTensors(root: PickleValue, rootName: string): Collected {
       tooDeep = true;
       continue;
     }
-    const children = childrenOf(place);
+    const children = childrenOf(place, groupsOf);
     for (let i = children.length - 1; i >= 0; i--) {
       const child = children[i];
       if (child !== undefined) pending.push(child);
@@ -126,13 +133,13 @@ function isLeaf(value: object): value is Leaf {
   );
 }
 
-function childrenOf(place: Place): Place[] {
+function childrenOf(place: Place, groupsOf: GroupsOf): Place[] {
   const { value } = place;
   if (value instanceof ListValue || value instanceof TupleValue) return itemChildren(place, value.items);
   if (value instanceof DictValue) {
     return place.depth === 0 ? topLevelChildren(place, value) : dictChildren(place, value);
   }
-  if (value instanceof ObjectValue) return objectChildren(place, value);
+  if (value instanceof ObjectValue) return objectChildren(place, value, groupsOf);
   return [];
 }
 
@@ -186,9 +193,9 @@ function entryChildren(parent: Place, entries: ReadonlyMap<PickleValue, PickleVa
 }
 
 /** Arguments, attributes and items of an object whose class is only a name to us. */
-function objectChildren(parent: Place, object: ObjectValue): Place[] {
+function objectChildren(parent: Place, object: ObjectValue, groupsOf: GroupsOf): Place[] {
   const attributes = attributesOf(object);
-  const module = moduleHint(object, attributes);
+  const module = moduleHint(object, attributes, groupsOf);
   const isOptimizer = object.type instanceof GlobalValue && object.type.module.startsWith('torch.optim');
   const inside: Place = { ...parent, module, role: isOptimizer ? 'optimizer' : parent.role };
   const children: Place[] = [];
@@ -220,12 +227,13 @@ function attributesOf(object: ObjectValue): ReadonlyMap<PickleValue, PickleValue
 function moduleHint(
   object: ObjectValue,
   attributes: ReadonlyMap<PickleValue, PickleValue>,
+  groupsOf: GroupsOf,
 ): ModuleHint | undefined {
   if (!(object.type instanceof GlobalValue)) return undefined;
   const isModule =
     attributes.get('_parameters') instanceof DictValue || object.type.module.startsWith('__torch__.');
   if (!isModule) return undefined;
-  const groups = integerOf(attributes.get('groups') ?? null);
+  const groups = integerOf(attributes.get('groups') ?? null) ?? groupsOf(object.type.fullName);
   return groups !== undefined && groups > 0 ? { type: object.type.name, groups } : { type: object.type.name };
 }
 

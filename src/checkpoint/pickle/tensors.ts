@@ -39,6 +39,8 @@ export interface PickleContext {
   readonly rootName: string;
   /** The bytes of a storage. @throws CheckpointError when it is missing or too short. */
   readonly locate: (storage: StorageValue) => LocatedStorage;
+  /** Groups of convolutions of a class, where something beside the pickle tells them. */
+  readonly groupsOf?: (className: string) => number | undefined;
 }
 
 export interface LocatedStorage {
@@ -60,18 +62,27 @@ export interface PickleTensors {
  * @throws CheckpointError `malformed` naming the tensor whose description cannot be true; `unsupported` when there
  * is no tensor at all.
  */
-export function tensorsOf({ value, notFollowed }: Unpickled, context: PickleContext): PickleTensors {
-  const { found, notes } = collectTensors(value, context.rootName);
+export function tensorsOf(unpickled: Unpickled, context: PickleContext): PickleTensors {
+  const found = anyTensorsOf(unpickled, context);
+  if (found.tensors.length + found.unreadable.length > 0) return found;
+  throw noTensors(unpickled, context.path);
+}
+
+/** A file without tensors. */
+export function noTensors({ notFollowed }: Unpickled, file: string): CheckpointError {
+  const names = notFollowed.length === 0 ? '' : `; it names ${listGlobals(notFollowed)} (not followed)`;
+  return new CheckpointError('unsupported', `no tensors found${names}`, { file });
+}
+
+/** The same where there may be none. */
+export function anyTensorsOf({ value, notFollowed }: Unpickled, context: PickleContext): PickleTensors {
+  const { found, notes } = collectTensors(value, context.rootName, context.groupsOf);
   const tensors: Tensor[] = [];
   const unreadable: UnreadableTensor[] = [];
   for (const entry of found) {
     const resolved = resolve(entry, context);
     if ('reason' in resolved) unreadable.push(resolved);
     else tensors.push(resolved);
-  }
-  if (found.length === 0) {
-    const names = notFollowed.length === 0 ? '' : `; it names ${listGlobals(notFollowed)} (not followed)`;
-    throw new CheckpointError('unsupported', `no tensors found${names}`, { file: context.path });
   }
   return { tensors, unreadable, notes: [...notes, ...stateNotes(tensors), ...importNotes(notFollowed)] };
 }

@@ -1,6 +1,6 @@
 import type { OnnxTensor } from '../../checkpoint/onnx';
 import { type Tensor, elementCount } from '../../checkpoint/checkpoint';
-import { rowMajorStrides } from '../../checkpoint/layout';
+import { type View, transposedView, wholeView } from '../../checkpoint/onnx/view';
 import { readTensorBytes } from '../../checkpoint/tensorData';
 import type { GraphIndex } from './graph';
 import { float16ToNumber, numberToFloat16 } from './float16';
@@ -60,20 +60,11 @@ function storedWeight(
   if (tensor === undefined) return { kind: 'other', reason: stored.reason ?? 'its values cannot be read' };
   if (!WEIGHT_TYPES.has(tensor.dtype))
     return { kind: 'other', reason: `its weight is stored as ${tensor.dtype}` };
-  let { shape } = stored;
-  let strides: readonly number[] = rowMajorStrides(shape);
-  for (const given of permutations) {
-    const permutation: readonly number[] = given ?? shape.map((_, axis) => shape.length - 1 - axis);
-    if (
-      [...permutation].sort((a, b) => a - b).some((axis, i) => axis !== i) ||
-      permutation.length !== shape.length
-    )
-      return { kind: 'other', reason: 'its weight is transposed in a way that does not fit its shape' };
-    const [before, beforeStrides] = [shape, strides];
-    shape = permutation.map((axis) => before[axis] ?? 0);
-    strides = permutation.map((axis) => beforeStrides[axis] ?? 0);
-  }
-  return { kind: 'weight', weight: { name, stored, tensor, shape, strides } };
+  let view: View | undefined = wholeView(stored.shape);
+  for (const given of permutations) view = view && transposedView(view, given);
+  if (view === undefined)
+    return { kind: 'other', reason: 'its weight is transposed in a way that does not fit its shape' };
+  return { kind: 'weight', weight: { name, stored, tensor, ...view } };
 }
 
 /** A weight as groups × m × n, laid over the stored values. */
