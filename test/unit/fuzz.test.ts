@@ -16,7 +16,8 @@ const LIMITS = { milliseconds: 1500, bytes: 200 * 2 ** 20 };
 /** Without seeds a reader would be left out. */
 const READERS = [
   ...['safetensors', 'factors', 'sharded', 'packed', 'adapters', 'npy', 'npz', 'pickle'],
-  ...['torch-zip', 'torch-legacy', 'torch-tar', 'onnx-graph', 'gguf', 'hdf5', 'keras'],
+  ...['torch-zip', 'torch-legacy', 'torch-tar', 'onnx-graph', 'onnx', 'gguf', 'hdf5', 'keras'],
+  ...['tensorflow', 'saved-model', 'tensorflow-js', 'tflite'],
 ];
 
 /** For those that take their time to take memory. */

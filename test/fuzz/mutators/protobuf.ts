@@ -126,7 +126,7 @@ function change(field: Field, fields: Field[], at: number, all: readonly Field[]
         field.bytes = random.chance(0.5) ? Buffer.from(random.pick(TEXTS)) : random.bytes(random.small(40));
       break;
     case 3: {
-      const times = random.chance(0.8) ? 1 : Math.floor(200_000 / (8 + field.bytes.length));
+      const times = random.chance(0.95) ? 1 : Math.floor(200_000 / (8 + field.bytes.length));
       fields.splice(at, 0, ...Array<Field>(times).fill(field));
       break;
     }
