@@ -29,6 +29,7 @@ import { SnapshotView } from './view/snapshotView';
 import { curveStyle } from './view/spectrumChart';
 import { SpectrumView, type Chosen } from './view/spectrumView';
 import { TableSection } from './view/tableSection';
+import { VerdictView } from './view/verdictView';
 
 /** How long after the last change the view is stored, in milliseconds: scrolling changes it sixty times a second. */
 const STORE_DELAY = 250;
@@ -54,6 +55,7 @@ export class Panel {
   private readonly exportMenu: ExportMenu;
   private readonly header: Header;
   private readonly messages: Messages;
+  private readonly verdict = new VerdictView();
   private readonly cards: Cards;
   private readonly snapshot: SnapshotView;
   private readonly spectrum: SpectrumView;
@@ -104,7 +106,7 @@ export class Panel {
     this.tables = new TableSection(this.view, { change, copySnippet }, choose);
     const plots = element('div', { class: 'plots' }, this.snapshot.element, this.spectrum.element);
     this.content = element('div', { class: 'results' }, this.cards.element, plots, this.tables.element);
-    this.page.append(this.header.element, this.messages.element, this.content);
+    this.page.append(this.header.element, this.verdict.element, this.messages.element, this.content);
   }
 
   mount(body: HTMLElement): void {
@@ -161,6 +163,7 @@ export class Panel {
 
   private paint(): void {
     this.header.render(this.state);
+    this.verdict.render(this.state.verdict);
     this.messages.render(said(this.state));
     this.content.hidden = this.state.checkpoint === undefined;
     if (this.content.hidden) return;

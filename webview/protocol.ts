@@ -3,6 +3,7 @@
  * Every message is plain data; tensor names in it are hostile text and are only ever set as text.
  */
 import type { AuditDocument, CheckpointFacts, LayerAudit } from '../src/engine/document';
+import type { Finding, Level, NamedGlobal } from '../src/engine/inspectionDocument';
 import type { Progress } from '../src/engine/progress';
 
 /** What a page is: `document.body.dataset.page`. */
@@ -19,6 +20,19 @@ export interface BackendShown {
   readonly build: string;
   readonly threads: number;
   readonly why?: string;
+}
+
+/** Whether the file may be loaded by other programs; the worst names and findings, not all of them. */
+export interface VerdictShown {
+  readonly level: Level;
+  readonly meaning: string;
+  /** What it rests on, in a few words. */
+  readonly reason: string;
+  readonly globals: readonly NamedGlobal[];
+  readonly findings: readonly Finding[];
+  readonly notes: readonly string[];
+  /** Names and findings that are not among those above. */
+  readonly further: number;
 }
 
 /** Host → panel. */
@@ -43,6 +57,8 @@ export type ToPanel =
   | { readonly type: 'done'; readonly document: AuditDocument }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'cancelled' }
+  /** Comes by itself, before or after anything else: it waits for no layer, and a file that cannot be audited has one. */
+  | { readonly type: 'verdict'; readonly verdict: VerdictShown }
   /** Something a person should know that ends nothing: the engine was restarted, the file changed on disk … */
   | { readonly type: 'notice'; readonly message: string }
   /** The answer to a message that carried `request`. */

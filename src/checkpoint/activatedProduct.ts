@@ -29,38 +29,46 @@ export interface ProductFactors {
   readonly columns: number;
   readonly rank: number;
   /** rows × rank, row-major. */
-  readonly U: Float32Array;
+  readonly U: Float32Array | Float64Array;
   /** columns × rank, row-major. */
-  readonly V: Float32Array;
+  readonly V: Float32Array | Float64Array;
   /** Wᵀ (columns × rows) is wanted. */
   readonly transposed: boolean;
 }
 
 /**
- * Checks that factors fit together and are worth multiplying out.
+ * Checks that factors fit together. Their rank may be above both sides, as that of an adapter of a narrow layer is.
  *
- * @throws CheckpointError `malformed` when shapes, ω or g make no product, `unsupported` when it would be too large.
+ * @throws CheckpointError `malformed` when shapes, ω or g make no product.
  */
-export function productSizes({ U, V, omega, gains }: ActivatedProduct): ProductSizes {
+export function productSizes({ activation, U, V, omega, gains }: ActivatedProduct): ProductSizes {
   const [groups, rows, rank] = stackOf('U', U.shape);
   const [groupsV, columns, rankV] = stackOf('V', V.shape);
   if (groups !== groupsV || rank !== rankV) {
     throw malformed(`factors of ${U.shape.join(' × ')} and ${V.shape.join(' × ')} do not fit together`);
   }
   if (gains.length !== groups) throw malformed(`${gains.length} gains for ${groups} matrices`);
-  if (!Number.isFinite(omega) || omega <= 0) throw malformed(`omega is ${omega}`);
+  // Of the linear product it is a scale, which may turn signs round.
+  const isScale = activation === 'identity' && omega !== 0;
+  if (!Number.isFinite(omega) || !(omega > 0 || isScale)) throw malformed(`omega is ${omega}`);
   const odd = gains.find((gain) => !Number.isFinite(gain) || gain <= 0);
   if (odd !== undefined) throw malformed(`a gain of ${odd}`);
-  if (rank > Math.min(rows, columns)) {
-    throw malformed(`factors of rank ${rank} for a matrix of ${rows} × ${columns}`);
-  }
-  if (groups * rows * columns > MAX_PRODUCT_ELEMENTS) {
-    throw new CheckpointError(
-      'unsupported',
-      `factors of a weight of ${groups * rows * columns} elements, more than ${MAX_PRODUCT_ELEMENTS}`,
-    );
-  }
   return { groups, rows, columns, rank };
+}
+
+/** Whether a product is small enough to be multiplied out. */
+export function isFormable({ groups, rows, columns }: ProductSizes): boolean {
+  return groups * rows * columns <= MAX_PRODUCT_ELEMENTS;
+}
+
+/** @throws CheckpointError `unsupported` when a product is too large to be multiplied out. */
+export function requireFormable(sizes: ProductSizes): void {
+  if (isFormable(sizes)) return;
+  const elements = sizes.groups * sizes.rows * sizes.columns;
+  throw new CheckpointError(
+    'unsupported',
+    `factors of a weight of ${elements} elements, more than ${MAX_PRODUCT_ELEMENTS}`,
+  );
 }
 
 function stackOf(name: string, shape: readonly number[]): [number, number, number] {

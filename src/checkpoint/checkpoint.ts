@@ -77,10 +77,11 @@ export type StorageBytes = FileBytes | MemoryBytes | ProductBytes | StackBytes |
  */
 export interface ActivatedProduct {
   readonly activation: 'identity' | 'sine';
+  /** Above 0; of the linear product any number but 0, which is then a scale. */
   readonly omega: number;
   /** One for each group. */
   readonly gains: readonly number[];
-  /** groups × m × k, or m × k. */
+  /** groups × m × k, or m × k; of any floating-point type, as V. */
   readonly U: Tensor;
   /** groups × n × k, or n × k. */
   readonly V: Tensor;
@@ -122,9 +123,9 @@ export interface ModuleHint {
 
 /**
  * What a tensor is for, as far as its place in the file tells. `training`: trainers' own state, such as scores of
- * callbacks, loss scalers and random generators. `factor`: U or V of a weight that the checkpoint also gives multiplied
- * out, under its own name. `packed`: a part of a weight that is kept quantised and that the checkpoint also gives as it was
- * before.
+ * callbacks, loss scalers and random generators. `factor`: U or V of a weight, or one of the two matrices of an adapter,
+ * that the checkpoint also gives multiplied out, under a name of its own. `packed`: a part of a weight that is kept
+ * quantised and that the checkpoint also gives as it was before.
  */
 export type TensorRole = 'model' | 'optimizer' | 'training' | 'factor' | 'packed';
 
@@ -159,6 +160,31 @@ export interface FactoredWeight {
   readonly factorization: string;
 }
 
+/**
+ * A low-rank adapter (Hu et al., "LoRA", 2021, eq. 3): the change ΔW of a weight, one more tensor of the checkpoint that
+ * is multiplied out when its values are read. Its weight belongs to a base model, which need not be in the file.
+ */
+export interface Adapter {
+  /** What the weight that it changes would be called beside it; decides on the kind of layer. */
+  readonly weight: string;
+  /** Names of the two tensors that it is made of, in file order. */
+  readonly factors: readonly string[];
+  /** Numbers in both of them. */
+  readonly parameters: number;
+  /** No rank of the change can be above it; absent where the change is no linear product. */
+  readonly maxRank?: number;
+  /** Changes of as many weights in a stack, one after the other along the first axis. */
+  readonly groups?: number;
+}
+
+/** What a file says of the adapters in it where its format has a place for that. */
+export interface AdapterMetadata {
+  /** α of all of them (GGUF's `adapter.lora.alpha`). */
+  readonly alpha?: number;
+  /** JSON text that Rankscope's own training keeps under `rankscope.adapters`. */
+  readonly trained?: string;
+}
+
 /** A checkpoint, opened: its tensors in file order, none of them read yet. */
 export interface Checkpoint {
   /** As the user gave it. */
@@ -175,6 +201,10 @@ export interface Checkpoint {
   readonly readOnly?: true;
   /** Tensors that the file keeps as factors, by name; absent for files that keep none. */
   readonly factored?: ReadonlyMap<string, FactoredWeight>;
+  /** Tensors that are changes of weights, by name; absent for files without adapters. */
+  readonly adapters?: ReadonlyMap<string, Adapter>;
+  /** From the file's reader, for whoever looks for adapters. */
+  readonly adapterMetadata?: AdapterMetadata;
   /** Things a person should know (optimizer state left out, globals a pickle names that were not followed …). */
   readonly notes: readonly string[];
 }

@@ -1,5 +1,5 @@
 /** Bytes of storages that stand in no file: products of factors, decoded values, and what is held in memory. */
-import { multiplyOut, productSizes, type ProductFactors } from './activatedProduct';
+import { multiplyOut, productSizes, requireFormable, type ProductFactors } from './activatedProduct';
 import {
   type DecodedBytes,
   type ProductBytes,
@@ -9,6 +9,7 @@ import {
 } from './checkpoint';
 import { decode } from './decoders';
 import { bytesPerElement } from './dtype';
+import { decodeElements } from './elements';
 import { CheckpointError } from './errors';
 import { allocateBytes } from './file';
 import { gather, requireInside, spanOf, swapBytes, swapWidth, wholeOf } from './tensorBlocks';
@@ -37,6 +38,7 @@ export function productTurns(
   V: Uint8Array,
 ): { readonly bytes: Uint8Array; readonly turns: Iterable<() => void> } {
   const sizes = productSizes(product);
+  requireFormable(sizes);
   const { groups, rows, columns, rank } = sizes;
   if (groups * rows * columns * 4 !== byteLength) {
     throw new CheckpointError(
@@ -94,11 +96,12 @@ export function decodedBytes(
   return bytes;
 }
 
-function factorValues({ name, dtype }: Tensor, bytes: Uint8Array): Float32Array {
-  if (dtype === 'float32') return floats(bytes);
-  throw new CheckpointError('unsupported', `a factor of ${dtype} elements: float32 is read`, {
-    tensor: name,
-  });
+function factorValues({ name, dtype }: Tensor, bytes: Uint8Array): Float32Array | Float64Array {
+  try {
+    return decodeElements(bytes, dtype);
+  } catch (error) {
+    throw error instanceof CheckpointError ? error.at({ tensor: name }) : error;
+  }
 }
 
 /** Bytes as the little-endian float32 values they are. */

@@ -7,6 +7,9 @@ const MAX_STRING_BYTES = 64 * 1024 * 1024;
 /** Members of one object; three times the tensors of the largest index. */
 const MAX_MEMBERS = 500_000;
 
+/** Kinds of JSON values. */
+export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null';
+
 const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 const QUOTE = 0x22;
@@ -113,16 +116,6 @@ export class JsonReader {
     return text === 'true';
   }
 
-  /** What kind of value is next, without reading it. */
-  next(): 'object' | 'array' | 'text' | 'number' | 'other' {
-    this.space();
-    const byte = this.bytes[this.position] ?? 0;
-    if (byte === 0x7b) return 'object';
-    if (byte === 0x5b) return 'array';
-    if (byte === QUOTE) return 'text';
-    return byte === 0x2d || (byte >= 0x30 && byte <= 0x39) ? 'number' : 'other';
-  }
-
   /** `true`, `false` or `null`. */
   word(): 'true' | 'false' | 'null' {
     this.space();
@@ -131,6 +124,18 @@ export class JsonReader {
       throw this.error('true, false or null was expected');
     this.position += text.length;
     return text;
+  }
+
+  /** What comes next, by its first character; it is not read. */
+  kind(): JsonKind {
+    this.space();
+    const next = this.bytes[this.position];
+    if (next === 0x7b) return 'object';
+    if (next === 0x5b) return 'array';
+    if (next === QUOTE) return 'string';
+    const letter = String.fromCharCode(next ?? 0);
+    if (letter === 't' || letter === 'f') return 'boolean';
+    return letter === 'n' ? 'null' : 'number';
   }
 
   /** Steps over a value of any kind. */

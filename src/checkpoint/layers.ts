@@ -1,4 +1,5 @@
-import { elementCount, type Checkpoint, type Tensor } from './checkpoint';
+import { elementCount, type Adapter, type Checkpoint, type Tensor } from './checkpoint';
+import { adaptersByFactor, ofAdapter, readAdapterFactor, readAdapterStack } from './layers/adapters';
 import { ConvolutionReader, isConvolution, type DeclaredGroups } from './layers/convolution';
 import { readDense, readHeadsProjection } from './layers/dense';
 import { readExperts } from './layers/experts';
@@ -11,6 +12,7 @@ import { skipReason, type TensorLookup } from './layers/skipping';
 
 export type { DeclaredGroups } from './layers/convolution';
 export type { Layer, LayerKind, LayerPartView, SkippedTensor } from './layers/layer';
+export { adaptersByFactor, ownsItsNumbers } from './layers/adapters';
 export { identityKey, modelParameters, overlappingTensors } from './layers/sharing';
 
 export interface LayerOptions {
@@ -40,12 +42,15 @@ export function listLayers(checkpoint: Checkpoint, options: LayerOptions = {}): 
   const firstOfStorage = new Map<string, string>();
   const layers: Layer[] = [];
   const skipped: SkippedTensor[] = [];
+  const byFactor = adaptersByFactor(checkpoint);
   for (const tensor of checkpoint.tensors) {
     if (tensor.role === 'factor') {
-      layers.push(toLayer(tensor, readFactor(tensor)));
+      const owner = byFactor.get(tensor.name);
+      layers.push(toLayer(tensor, owner ? readAdapterFactor(tensor, owner) : readFactor(tensor)));
       continue;
     }
-    const reason = skipReason(tensor, find);
+    const adapter = checkpoint.adapters?.get(tensor.name);
+    const reason = adapter === undefined ? skipReason(tensor, find) : undefined;
     if (reason !== undefined) {
       skipped.push({ name: tensor.name, shape: tensor.shape, dtype: tensor.dtype, reason });
       continue;
@@ -53,10 +58,14 @@ export function listLayers(checkpoint: Checkpoint, options: LayerOptions = {}): 
     const key = identityKey(tensor);
     const tiedTo = firstOfStorage.get(key);
     if (tiedTo === undefined) firstOfStorage.set(key, tensor.name);
-    const readings = readTensor(tensor, find, convolutions, isGpt2);
+    const readings =
+      adapter === undefined
+        ? readTensor(tensor, find, convolutions, isGpt2)
+        : readAdapter(tensor, adapter, find, convolutions);
     readings.forEach((reading, i) => {
       const stack = readings.length > 1 ? { tensor, index: i } : undefined;
-      layers.push(toLayer(tensor, ofPart(reading, tensor, i, readings.length), tiedTo, stack));
+      const layer = toLayer(tensor, ofPart(reading, tensor, i, readings.length), tiedTo, stack);
+      layers.push(adapter === undefined ? layer : ofAdapter(layer, adapter, readings.length));
     });
   }
   for (const { name, shape, dtype, reason } of checkpoint.unreadable) {
@@ -76,6 +85,17 @@ function readTensor(
   const heads = readHeadsProjection(tensor);
   if (heads !== undefined) return [heads];
   return [isConvolution(tensor) ? convolutions.read(tensor) : readDense(tensor, find, isGpt2)];
+}
+
+/** The change of a weight is a layer of the kind that the weight is, and always kept out × in. */
+function readAdapter(
+  tensor: Tensor,
+  adapter: Adapter,
+  find: TensorLookup,
+  convolutions: ConvolutionReader,
+): readonly LayerReading[] {
+  if (adapter.groups !== undefined) return readAdapterStack(tensor);
+  return readTensor({ ...tensor, name: adapter.weight }, find, convolutions, false);
 }
 
 /** U or V of a weight kept as factors: m × k or n × k, one for each group where there are several. */

@@ -8,12 +8,14 @@ import type { CliCommand, Run } from './command';
 import { convertCommand } from './convertCommand';
 import { figuresCommand } from './figuresCommand';
 import { UsageError } from './flags';
+import { inspectCommand } from './inspectCommand';
 import { trainCommand } from './trainCommand';
 import { utilizeCommand } from './utilizeCommand';
 
 /** In the order in which the help lists them. */
 export const COMMANDS: readonly CliCommand[] = [
   auditCommand,
+  inspectCommand,
   utilizeCommand,
   convertCommand,
   trainCommand,

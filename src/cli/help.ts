@@ -36,6 +36,43 @@ Examples
   rankscope audit runs/ --format csv > ranks.csv
 `;
 
+export const INSPECT_HELP = `rankscope inspect <file|folder>...
+
+Says what a file can do to whoever loads it. It looks and never runs: nothing in
+the file is executed, imported or unpacked to disk. A folder stands for the
+files in it that a program may load, whatever they are called.
+
+  safe         no code can come of it: it holds values, or a pickle that names
+               only what is known to be harmless
+  unknown      it names or holds something that nobody here can vouch for, such
+               as your own classes, or could not be looked at as a whole
+  suspicious   no tool makes such files: entries that are hidden, doubled or
+               disagree, pickles under other names, paths that lead elsewhere
+  dangerous    loading or running it can run commands, or reach files or the
+               network
+
+A pickle runs what it names as it is read, up to where it breaks. Names are
+judged by a table: what is in no table is unknown, never safe. What compiled
+programs do with a damaged file is not judged.
+
+Output
+  --format <table|json>
+                       what goes to stdout (default: table)
+  --json <file>        write the whole document to a file, in one piece or not
+                       at all; - for stdout, and then nothing else goes there.
+                       One file gives the document, several give an array
+  --all                list harmless names too; of several files all there is
+
+Gate
+  --fail-on <dangerous|suspicious|unknown>
+                       exit 3 when a file is that, or worse
+
+Examples
+  rankscope inspect pytorch_model.bin
+  rankscope inspect downloads/ --fail-on unknown
+  rankscope inspect model.pt --json - | jq .verdict
+`;
+
 export const CACHE_HELP = `rankscope cache path|clear
 
 Results are kept by the content of each layer, so that a second audit of the

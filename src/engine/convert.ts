@@ -2,9 +2,11 @@ import { elementCount, type Checkpoint } from '../checkpoint/checkpoint';
 import { bytesPerElement } from '../checkpoint/dtype';
 import { CheckpointError, printable } from '../checkpoint/errors';
 import {
+  adaptersByFactor,
   identityKey,
   listLayers,
   modelParameters,
+  ownsItsNumbers,
   type DeclaredGroups,
   type Layer,
 } from '../checkpoint/layers';
@@ -254,7 +256,9 @@ function nothingToConvert(
 ): CheckpointError {
   const counts = new Map<string, number>();
   for (const { reason } of layers) {
-    if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+    // What factors belong to stands beside them with a reason of its own.
+    if (reason === undefined || reason.startsWith('factor:')) continue;
+    counts.set(reason, (counts.get(reason) ?? 0) + 1);
   }
   const [best] = [...counts].sort(([, a], [, b]) => b - a);
   const why = best === undefined ? 'it has no layers' : best[0];
@@ -271,8 +275,9 @@ function inFileOrder(selected: readonly Selected[], outcomes: readonly LayerOutc
 /** Parameters of the model, and the bytes of its tensors, each weight once. */
 function modelSize(checkpoint: Checkpoint): { readonly parameters: number; readonly bytes: number } {
   const sizes = new Map<string, number>();
+  const byFactor = adaptersByFactor(checkpoint);
   for (const tensor of checkpoint.tensors) {
-    if (tensor.role !== 'model') continue;
+    if (!ownsItsNumbers(tensor, checkpoint, byFactor)) continue;
     sizes.set(identityKey(tensor), elementCount(tensor.shape) * bytesPerElement(tensor.dtype));
   }
   return {

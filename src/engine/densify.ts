@@ -30,6 +30,13 @@ export async function densify({
   signal,
 }: DensifyOptions): Promise<{ readonly path: string; readonly weights: number }> {
   const checkpoint = await openCheckpoint(file, signal);
+  if (checkpoint.factored === undefined && checkpoint.adapters !== undefined) {
+    throw new CheckpointError(
+      'unsupported',
+      'its low-rank adapters are changes of a base model: merge them into that model, which is dense then',
+      { file },
+    );
+  }
   if (checkpoint.factored === undefined) {
     throw new CheckpointError('unsupported', 'its weights are dense already: it keeps no factors', { file });
   }

@@ -24,8 +24,9 @@ export interface LayerAudit extends RankMetrics {
   /** [m, n], out × in; of one group for a grouped convolution. */
   readonly shape: readonly [number, number];
   readonly dtype: string;
+  /** Elements of the matrices; of an adapter, of its two factors. */
   readonly parameters: number;
-  /** min(m, n). */
+  /** min(m, n); of the change of a weight that an adapter makes, at most the rank of its factors. */
   readonly maxRank: number;
   /** rank / maxRank. */
   readonly utilization: number;
@@ -37,7 +38,7 @@ export interface LayerAudit extends RankMetrics {
   readonly tiedTo?: string;
   /** Name of the layer that this is a factor of, in a file of factors: outside means and sums. */
   readonly factorOf?: string;
-  /** rank < m·n/(m+n): two layers r × n and m × r would have fewer parameters. */
+  /** Two layers r × n and m × r would have fewer parameters: rank < m·n/(m+n), or below that of an adapter's factors. */
   readonly decomposable: boolean;
   readonly parts?: readonly LayerPart[];
   /** Descending; only when spectra were asked for. Mean over groups for a grouped convolution. */

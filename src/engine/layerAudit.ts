@@ -22,7 +22,8 @@ export function countsInMean(layer: LayerAudit): boolean {
 export function auditLayer(layer: Layer, spectra: readonly Float64Array[], withSpectra: boolean): LayerAudit {
   const own = spectra.slice(0, layer.matrices.length);
   const [m, n] = layer.shape;
-  const metrics = metricsOf(own, m, n);
+  const maxRank = layer.maxRank ?? Math.min(m, n);
+  const metrics = metricsOf(own, m, n, maxRank);
   const parts = auditParts(layer, spectra.slice(layer.matrices.length));
   return {
     name: layer.name,
@@ -30,36 +31,46 @@ export function auditLayer(layer: Layer, spectra: readonly Float64Array[], withS
     shape: layer.shape,
     dtype: layer.tensor.dtype,
     parameters: layer.parameters,
-    maxRank: Math.min(m, n),
+    maxRank,
     ...metrics,
-    utilization: utilization(metrics.rank, m, n),
+    utilization: utilization(metrics.rank, m, n, maxRank),
     ...(layer.groups !== undefined && { groups: layer.groups }),
     ...(layer.trivialRank === true && { trivialRank: true }),
     ...(layer.tiedTo !== undefined && { tiedTo: layer.tiedTo }),
     ...(layer.factorOf !== undefined && { factorOf: layer.factorOf }),
     decomposable:
-      layer.trivialRank !== true && layer.factorOf === undefined && isDecomposable(metrics.rank, m, n),
+      layer.trivialRank !== true && layer.factorOf === undefined && wouldShrink(layer, metrics.rank),
     ...(parts.length > 0 && { parts }),
-    ...(withSpectra && { singularValues: Array.from(meanSpectrum(own)) }),
+    ...(withSpectra && { singularValues: Array.from(meanSpectrum(own).subarray(0, maxRank)) }),
   };
 }
 
-function metricsOf(spectra: readonly Float64Array[], m: number, n: number): RankMetrics {
-  return meanMetrics(spectra.map((singularValues) => rankMetrics(singularValues, m, n)));
+/** Two layers of its rank have fewer parameters than it has: an adapter is two already, of the rank of its factors. */
+function wouldShrink({ shape: [m, n], isAdapter, groups = 1, parameters }: Layer, rank: number): boolean {
+  if (isAdapter !== true) return isDecomposable(rank, m, n);
+  return groups * decomposedParameters(rank, m, n) < parameters;
+}
+
+/** @param maxRank values after as many are zeros, or their rounding */
+function metricsOf(spectra: readonly Float64Array[], m: number, n: number, maxRank: number): RankMetrics {
+  return meanMetrics(
+    spectra.map((singularValues) => rankMetrics(singularValues.subarray(0, maxRank), m, n, maxRank)),
+  );
 }
 
 function auditParts(layer: Layer, spectra: readonly Float64Array[]): LayerPart[] {
   let next = 0;
   return (layer.parts ?? []).map(({ name, shape, matrices }) => {
     const [m, n] = shape;
-    const metrics = metricsOf(spectra.slice(next, next + matrices.length), m, n);
+    const maxRank = Math.min(m, n, layer.maxRank ?? Infinity);
+    const metrics = metricsOf(spectra.slice(next, next + matrices.length), m, n, maxRank);
     next += matrices.length;
     return {
       name,
       shape,
-      maxRank: Math.min(m, n),
+      maxRank,
       ...metrics,
-      utilization: utilization(metrics.rank, m, n),
+      utilization: utilization(metrics.rank, m, n, maxRank),
     };
   });
 }

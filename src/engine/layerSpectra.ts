@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { identityKey, type Layer } from '../checkpoint/layers';
 import type { MatrixView } from '../checkpoint/matrixView';
 import type { ComputeBackend, SpectrumResult } from '../compute';
+import { factoredRequest, factoredWork } from '../compute/factoredProduct';
 import { sha256, type ResultCache } from './cache';
 import { ProgressMeter, type Progress } from './progress';
 import { TensorDigests } from './tensorDigests';
@@ -30,7 +31,7 @@ export async function spectraOf(
   options: SpectraOptions,
   onLayer: (index: number, layer: Layer, result: LayerSpectra, free: boolean) => void,
 ): Promise<void> {
-  const works = layers.map((layer) => matricesOf(layer).reduce((sum, view) => sum + workOf(view), 0));
+  const works = layers.map(workOfLayer);
   const meter = new ProgressMeter(works, (progress) => options.onProgress?.(progress));
   const order = layers
     .map((layer, index) => ({ layer, index }))
@@ -67,6 +68,13 @@ export async function spectraOf(
     options.signal.removeEventListener('abort', onAbort);
     await source.saveDigests();
   }
+}
+
+function workOfLayer(layer: Layer): number {
+  const matrices = matricesOf(layer);
+  const factored = factoredRequest({ tensor: layer.tensor, matrices });
+  if (factored !== undefined) return factoredWork(factored);
+  return matrices.reduce((sum, view) => sum + workOf(view), 0);
 }
 
 /** Floating-point operations of one matrix's singular values, for progress: Gram matrix and its reduction. */

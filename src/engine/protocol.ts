@@ -5,6 +5,7 @@ import type { DeviceSettings } from '../compute/device/device';
  */
 import type { ConversionNotifications, ConversionRequests } from './conversionProtocol';
 import type { AuditDocument, CheckpointFacts, LayerAudit } from './document';
+import type { InspectionDocument } from './inspectionDocument';
 import type { Progress } from './progress';
 import type { TensorflowNotifications, TensorflowRequests } from './tensorflowProtocol';
 import type { TrainingNotifications, TrainingRequests } from './trainingProtocol';
@@ -52,6 +53,8 @@ export interface EngineRequests
   readonly audit: { readonly params: AuditParams; readonly result: AuditDocument };
   /** Writes the report of an audit to a file; JSON holds the singular values. */
   readonly report: { readonly params: ReportParams; readonly result: null };
+  /** What a file, or a folder that is one model, can do to whoever loads it. */
+  readonly inspect: { readonly params: { readonly path: string }; readonly result: InspectionDocument };
   /** Paths of the checkpoints in a folder and those in it; a folder itself where it is one model in shards. */
   readonly checkpoints: { readonly params: { readonly folder: string }; readonly result: readonly string[] };
   readonly clearCache: { readonly params: Record<string, never>; readonly result: null };

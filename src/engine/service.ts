@@ -7,6 +7,7 @@ import { clearCache, openCache } from './cache';
 import type { EngineEnd } from './connection';
 import { ConversionService } from './conversionService';
 import type { AuditDocument, LayerAudit } from './document';
+import { inspectModel } from './inspect';
 import { throttled } from './progress';
 import type { AuditParams, JobId, ReportParams } from './protocol';
 import { writeReport } from './report';
@@ -35,6 +36,7 @@ export class EngineService {
       await this.report(params, signal);
       return null;
     });
+    host.serve('inspect', ({ path }, signal) => inspectModel(path, signal));
     host.serve('checkpoints', ({ folder }, signal) => this.checkpoints(folder, signal));
     host.serve('clearCache', async () => {
       await clearCache();

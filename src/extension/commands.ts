@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import type { Conversions } from './conversion/conversions';
 import type { PanelServices } from './panel/page';
 import type { Panels } from './panels';
+import { inspectSafety } from './inspectSafety';
 import { installTensorflow } from './devices/installTensorflow';
 import { chooseMeasured } from './measurement/chooseMeasured';
 import type { Utilizations } from './measurement/utilizations';
@@ -33,6 +34,7 @@ export function registerCommands(
   const { commands: runs } = training;
   const commands: Readonly<Record<string, (...given: unknown[]) => unknown>> = {
     'rankscope.audit': (given, selected) => auditCommand(given, selected, panels, services),
+    'rankscope.inspect': (given, selected) => inspectCommand(given, selected, panels, services),
     'rankscope.convert': (given, selected) => convertCommand(given, selected, panels, conversions, services),
     'rankscope.utilize': (given) => utilizeCommand(given, panels, utilizations, services),
     'rankscope.train': (given) => telling(services, () => runs.train(given)),
@@ -67,6 +69,19 @@ async function auditCommand(
 ): Promise<void> {
   const uris = givenResources(given, selected) ?? (await askForFiles(vscode.l10n.t('Audit Ranks')));
   await forEachResource(uris, services, (uri) => openAny(uri, panels, services));
+}
+
+async function inspectCommand(
+  given: unknown,
+  selected: unknown,
+  panels: Panels,
+  services: PanelServices,
+): Promise<void> {
+  const inFront = panels.active;
+  const uris =
+    givenResources(given, selected) ??
+    (inFront === undefined ? await askForFiles(vscode.l10n.t('Inspect Safety')) : [inFront]);
+  await forEachResource(uris, services, (uri) => inspectSafety(uri, services));
 }
 
 async function convertCommand(

@@ -24,11 +24,17 @@ export interface RankMetrics {
 /**
  * All ranks and diagnoses of one m × n matrix.
  *
- * @param singularValues all min(m, n) of them, descending
- * @throws RangeError when they are not min(m, n) finite, descending, non-negative numbers
+ * @param singularValues all of them, descending
+ * @param maxRank how many there are: min(m, n), or fewer for a product of two matrices, where all others are zero
+ * @throws RangeError when they are not as many finite, descending, non-negative numbers
  */
-export function rankMetrics(singularValues: ArrayLike<number>, m: number, n: number): RankMetrics {
-  requireSpectrum(singularValues, Math.min(m, n));
+export function rankMetrics(
+  singularValues: ArrayLike<number>,
+  m: number,
+  n: number,
+  maxRank = Math.min(m, n),
+): RankMetrics {
+  requireSpectrum(singularValues, maxRank);
   const spectralNorm = singularValues[0] ?? 0;
   const stableRank = tailEnergies(singularValues)[0] ?? 0;
   const frobeniusNorm = spectralNorm * Math.sqrt(stableRank);
@@ -64,9 +70,8 @@ function effectiveRank(singularValues: ArrayLike<number>): number {
   return Math.exp(Math.log(sum) - weighted / sum);
 }
 
-/** rank / min(m, n), the utilization of a layer by its own rank; 0 for an empty matrix. */
-export function utilization(rank: number, m: number, n: number): number {
-  const maxRank = Math.min(m, n);
+/** rank / maxRank, the utilization of a layer by its own rank; 0 for an empty matrix. */
+export function utilization(rank: number, m: number, n: number, maxRank = Math.min(m, n)): number {
   return maxRank === 0 ? 0 : rank / maxRank;
 }
 

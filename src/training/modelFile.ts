@@ -1,6 +1,7 @@
 /** A trained network as a checkpoint that audits, conversions and later runs read. */
 import type { Architecture, BuiltinLayer } from '../network/builtin/architecture';
 import type { FactoredLayer } from '../checkpoint/formats/factors';
+import { TRAINED_ADAPTERS_KEY } from '../checkpoint/packed/adapterMetadata';
 import { factorMetadata } from '../checkpoint/write/factorFile';
 import { StagedFiles } from '../checkpoint/write/staging';
 import { writeSafetensorsInto, type TensorToWrite } from '../checkpoint/write/safetensors';
@@ -46,7 +47,7 @@ export async function writeModel(
     if (adapted.length > 0) {
       const adapters = new Map([
         ...metadata,
-        ['rankscope.adapters', JSON.stringify(adapted.map(adapterFacts))],
+        [TRAINED_ADAPTERS_KEY, JSON.stringify(adapted.map(adapterFacts))],
       ]);
       const own = adapterTensors(architecture, values, adapted);
       await staged.write(adapterFile, (handle) => writeSafetensorsInto(handle, adapterFile, own, adapters));
@@ -88,9 +89,11 @@ function adapterNames({ name }: BuiltinLayer): readonly string[] {
   return [A, B];
 }
 
-function adapterFacts({ name, form, omega, gain }: BuiltinLayer): object {
+/** Read by `checkpoint/packed/adapterMetadata.ts`; change both together. */
+function adapterFacts({ name, form, omega, gain, weightShape }: BuiltinLayer): object {
   const alpha = 'alpha' in form ? form.alpha : undefined;
-  return { name, kind: form.kind, rank: 'rank' in form ? form.rank : 0, alpha, omega, gain };
+  const rank = 'rank' in form ? form.rank : 0;
+  return { name, kind: form.kind, rank, alpha, omega, gain, shape: weightShape };
 }
 
 function factoredLayer(layer: BuiltinLayer): FactoredLayer {

@@ -43,6 +43,20 @@ async function inPanel(options, run) {
   }
 }
 
+/** A verdict as a host sends it; its texts are a file's. */
+function verdictMessage(level, reason) {
+  const global = { called: true, count: 1, where: 'archive/data.pkl', offset: 2 };
+  const globals = [{ ...global, name: '<b>os</b>.system', level: 'dangerous', reason: 'runs commands' }];
+  const findings = [
+    { level: 'suspicious', kind: 'archive', message: 'two entries are called "x"', where: '' },
+  ];
+  const found = level === 'safe' ? { globals: [], findings: [] } : { globals, findings };
+  return {
+    type: 'verdict',
+    verdict: { level, meaning: 'What it means.', reason, ...found, notes: [], further: 0 },
+  };
+}
+
 const layerGrid = (page) => page.getByRole('treegrid', { name: 'Layers' });
 const rows = (page) => layerGrid(page).locator('.grid-body [role=row]');
 const rowOf = (page, name) =>
@@ -135,6 +149,34 @@ describe('an audit that streams in', () => {
       await painted(page);
       assert.ok(await page.getByText('no.pt: not a checkpoint').isVisible());
       assert.ok(await page.locator('.results').isHidden());
+    });
+  });
+});
+
+describe('the verdict on a file', () => {
+  it('is one line, and says what it rests on when asked, with the keyboard too', async () => {
+    await inPanel({}, async (page) => {
+      await tell(
+        page,
+        verdictMessage('dangerous', 'names <b>os</b>.system'),
+        ...wholeAudit(syntheticAudit(12)),
+      );
+      const line = page.locator('.verdict > summary');
+      await line.waitFor();
+      assert.match(await line.textContent(), /^Dangerous to loadnames <b>os<\/b>\.system$/);
+      const list = page.locator('.verdict li');
+      assert.equal(await list.first().isVisible(), false);
+      await line.focus();
+      await page.keyboard.press('Enter');
+      assert.equal(await list.first().isVisible(), true);
+      assert.deepEqual(await list.allTextContents(), [
+        'dangerous<b>os</b>.system: runs commands (called)archive/data.pkl, byte 2',
+        'suspicioustwo entries are called "x"',
+      ]);
+      await tell(page, { type: 'failed', message: 'cannot be read' });
+      assert.equal(await line.isVisible(), true);
+      await tell(page, verdictMessage('safe', 'holds no code'));
+      assert.match(await line.textContent(), /^Safe to load/);
     });
   });
 });
@@ -623,6 +665,11 @@ describe('for everyone', () => {
         const progress = { done: 3, total: 12, fraction: 0.2, secondsLeft: 9 };
         await tell(page, openedMessage(audit), layerMessage(audit, 0, 3), { type: 'progress', progress });
         await check('streaming');
+        for (const level of ['safe', 'unknown', 'suspicious', 'dangerous']) {
+          await tell(page, verdictMessage(level, 'names os.system'));
+          await page.locator('.verdict > summary').click();
+          await check(`a file that is ${level}`);
+        }
         await tell(page, { type: 'notice', message: 'Restarted.' }, { type: 'failed', message: 'torn' });
         await check('failed');
         await tell(page, ...wholeAudit(audit));

@@ -7,7 +7,7 @@ import type {
   SkippedTensor,
 } from '../../src/engine/document';
 import type { Progress } from '../../src/engine/progress';
-import type { PanelLayerAudit, ToPanel } from '../protocol';
+import type { PanelLayerAudit, ToPanel, VerdictShown } from '../protocol';
 
 export type LayerFacts = Omit<LayerAudit, 'singularValues'>;
 
@@ -51,6 +51,8 @@ export interface AuditState {
   readonly skipped?: readonly SkippedTensor[];
   readonly summary?: AuditSummary;
   readonly notices: readonly string[];
+  /** Absent until the file was inspected. */
+  readonly verdict?: VerdictShown;
   /** Utilized ranks by layer name, where a search has measured them. */
   readonly utilizedRanks: ReadonlyMap<string, number>;
 }
@@ -81,6 +83,8 @@ export function receive(state: AuditState, message: ToPanel): AuditState {
       return { ...state, phase: { kind: 'failed', message: message.message } };
     case 'cancelled':
       return { ...state, phase: { kind: 'cancelled' } };
+    case 'verdict':
+      return { ...state, verdict: message.verdict };
     case 'notice':
       return withNotice(state, message.message);
     case 'reply':
@@ -108,6 +112,7 @@ function opened(state: AuditState, message: Extract<ToPanel, { type: 'opened' }>
     finished: 0,
     notices: state.notices,
     utilizedRanks: state.utilizedRanks,
+    ...(state.verdict !== undefined && { verdict: state.verdict }),
   };
 }
 

@@ -184,7 +184,13 @@ export const COLUMNS: readonly Column[] = [
     rank,
   ),
   metric(
-    { id: 'maxRank', title: 'Of', description: 'Most possible: min(m, n)', width: 50, priority: 3 },
+    {
+      id: 'maxRank',
+      title: 'Of',
+      description: 'Most possible: min(m, n), or the rank of an adapter',
+      width: 50,
+      priority: 3,
+    },
     (m) => m.maxRank,
     count,
   ),

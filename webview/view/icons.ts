@@ -10,6 +10,8 @@ const PATHS = {
   wave: 'M1.5 8C3.7 1.5 5.8 1.5 8 8s4.3 6.5 6.5 0',
   error: 'M8 2a6 6 0 1 0 0 12A6 6 0 1 0 8 2zM8 5v4M8 10.6v.8',
   info: 'M8 2a6 6 0 1 0 0 12A6 6 0 1 0 8 2zM8 7.2v4M8 4.7v.8',
+  warning: 'M8 2.5l6.2 11H1.8zM8 6.5v3.4M8 11.3v.8',
+  shield: 'M8 2l5 1.8v3.9c0 3-2.1 5.2-5 6.3-2.9-1.1-5-3.3-5-6.3V3.8zM5.8 8l1.6 1.6 2.9-3.1',
 } as const;
 
 const SVG = 'http://www.w3.org/2000/svg';

@@ -35,7 +35,9 @@ export function snapshotColumns(): GridColumn<SnapshotRow>[] {
         cell.replaceChildren(nameText(name));
       },
     },
-    number('possible', 'Possible', 'Most possible rank: min(m, n)', 2, ({ facts }) => count(facts.maxRank)),
+    number('possible', 'Possible', 'Most possible rank: min(m, n), or that of an adapter', 2, ({ facts }) =>
+      count(facts.maxRank),
+    ),
     number('rank', 'Rank', 'Fewest singular values with 99.99 % of the energy', 1, ({ facts }) =>
       rank(facts.rank),
     ),

@@ -9,7 +9,7 @@ import {
   type Tensor,
   elementCount,
 } from '../checkpoint';
-import { MAX_PRODUCT_ELEMENTS, productSizes } from '../activatedProduct';
+import { MAX_PRODUCT_ELEMENTS, productSizes, requireFormable } from '../activatedProduct';
 import { type DType, dtypeOf, isFloating } from '../dtype';
 import { CheckpointError } from '../errors';
 import { JsonReader } from '../json';
@@ -172,7 +172,11 @@ function productOf(
   const { omega, gains, transposed } = layer;
   const product: ActivatedProduct = { activation, omega, gains, U, V, transposed };
   try {
-    const { groups, rows, columns } = productSizes(product);
+    const sizes = productSizes(product);
+    const { groups, rows, columns, rank } = sizes;
+    if (rank > Math.min(rows, columns))
+      throw new CheckpointError('malformed', `factors of rank ${rank} for a matrix of ${rows} × ${columns}`);
+    requireFormable(sizes);
     if (elementCount(shape) !== groups * rows * columns) {
       const made = `${groups > 1 ? `${groups} × ` : ''}${rows} × ${columns}`;
       throw new CheckpointError('malformed', `factors of ${made} for a shape of [${shape.join(', ')}]`);

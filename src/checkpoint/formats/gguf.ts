@@ -88,6 +88,7 @@ function checkpointOf(
 ): Checkpoint {
   const tensors = files.flatMap((file) => file.tensors);
   const metadata = files[0]?.header.metadata ?? new Map<string, MetadataValue>();
+  const alpha = metadata.get('adapter.lora.alpha');
   const known = [...notes, adapterNote(metadata), decodedNote(files), ...stateNotes(tensors)];
   return {
     path: given,
@@ -97,6 +98,7 @@ function checkpointOf(
     tensors,
     unreadable: files.flatMap((file) => file.unreadable),
     readOnly: true,
+    ...(typeof alpha === 'number' && { adapterMetadata: { alpha } }),
     notes: known.filter((note) => note !== undefined),
   };
 }

@@ -5,6 +5,7 @@ import type { RandomAccessFile } from '../file';
 import { JsonReader } from '../json';
 import { MAX_AXES, requireShape } from '../layout';
 import { roleInStateDict, stateNotes } from '../roles';
+import { TRAINED_ADAPTERS_KEY } from '../packed/adapterMetadata';
 import { FACTORS_KEY, withFactoredWeights } from './factors';
 import { MLX_FORMAT, fromMlx } from './mlx';
 
@@ -60,7 +61,7 @@ export function looksLikeSafetensors(head: Uint8Array): boolean {
 export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoint> {
   const header = await readHeader(file);
   const dataStart = LENGTH_BYTES + header.length;
-  const { entries, factors, isMlx } = parseHeader(header, file.path);
+  const { entries, factors, trained, isMlx } = parseHeader(header, file.path);
   requireTiling(entries, file.size - dataStart, dataStart, file.path);
   const tensors: Tensor[] = [];
   const unreadable: UnreadableTensor[] = [];
@@ -87,6 +88,7 @@ export async function openSafetensors(file: RandomAccessFile): Promise<Checkpoin
     tensors,
     unreadable,
     notes: stateNotes(tensors),
+    ...(trained !== undefined && { adapterMetadata: { trained } }),
   };
   return factors === undefined ? checkpoint : withFactoredWeights(checkpoint, factors);
 }
@@ -108,10 +110,16 @@ async function readHeader(file: RandomAccessFile): Promise<Uint8Array> {
 function parseHeader(
   header: Uint8Array,
   path: string,
-): { readonly entries: readonly Entry[]; readonly factors?: string; readonly isMlx: boolean } {
+): {
+  readonly entries: readonly Entry[];
+  readonly factors?: string;
+  readonly trained?: string;
+  readonly isMlx: boolean;
+} {
   const json = new JsonReader(header, LENGTH_BYTES);
   const entries: Entry[] = [];
   let factors: string | undefined;
+  let trained: string | undefined;
   let isMlx = false;
   try {
     json.object((name) => {
@@ -119,7 +127,8 @@ function parseHeader(
         json.object((key) => {
           const value = json.string();
           if (key === FACTORS_KEY) factors = value;
-          if (key === 'format') isMlx = value === MLX_FORMAT;
+          else if (key === TRAINED_ADAPTERS_KEY) trained = value;
+          else if (key === 'format') isMlx = value === MLX_FORMAT;
         });
         return;
       }
@@ -131,7 +140,12 @@ function parseHeader(
   } catch (error) {
     throw error instanceof CheckpointError ? error.at({ file: path }) : error;
   }
-  return { entries, isMlx, ...(factors !== undefined && { factors }) };
+  return {
+    entries,
+    isMlx,
+    ...(factors !== undefined && { factors }),
+    ...(trained !== undefined && { trained }),
+  };
 }
 
 function parseEntry(json: JsonReader, name: string): Entry {

@@ -83,7 +83,7 @@ class ConfigParser {
   /** @param key that the value stands under, for the nodes in it */
   private value(key: string, depth: number): Members {
     if (depth > MAX_DEPTH) throw this.json.error(`nested deeper than ${MAX_DEPTH} levels`);
-    const kind = this.json.next();
+    const kind = this.json.kind();
     if (kind === 'object') return this.object(key, depth);
     const members: Members = { nodes: [] };
     if (kind === 'array') {
@@ -128,8 +128,8 @@ class ConfigParser {
 
   /** Reads a member that is kept as it is; false for all others. */
   private scalar(members: Members, member: string): boolean {
-    const kind = this.json.next();
-    if (kind === 'text') {
+    const kind = this.json.kind();
+    if (kind === 'string') {
       if (member === 'class_name') members.className = this.json.string();
       else if (member === 'module') members.module = this.json.string();
       else if (member === 'name') members.name = this.json.string();
@@ -141,7 +141,7 @@ class ConfigParser {
       members.groups = this.json.number();
       return true;
     }
-    if (kind === 'other' && (member === 'scale' || member === 'center')) {
+    if ((kind === 'boolean' || kind === 'null') && (member === 'scale' || member === 'center')) {
       // `scale` may also be null, or a number for other classes.
       const value = this.json.word();
       if (value === 'true' || value === 'false') members[member] = value === 'true';

@@ -38,8 +38,12 @@ export interface Layer {
   readonly factorOf?: string;
   /** The tensor of all experts that this one is a part of, and its place there. */
   readonly stack?: { readonly tensor: Tensor; readonly index: number };
-  /** Elements of the matrices. Sums leave layers with `tiedTo` out. */
+  /** Elements of the matrices; of an adapter, of its two factors. Sums leave layers with `tiedTo` out. */
   readonly parameters: number;
+  /** The change of a weight that an adapter makes: nothing that could be converted by itself. */
+  readonly isAdapter?: true;
+  /** No matrix can have more rank, where that is less than min(m, n): that of the factors of an adapter. */
+  readonly maxRank?: number;
 }
 
 /** A tensor that is no layer, and why. */

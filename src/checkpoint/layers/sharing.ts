@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { elementCount, type Checkpoint, type Tensor } from '../checkpoint';
 import { bytesPerElement, isFloating } from '../dtype';
 import { rowMajorStrides } from '../layout';
+import { adaptersByFactor, ownsItsNumbers } from './adapters';
 import { isBuffer } from './skipping';
 
 /** The storage a tensor lies in, apart from where in it: raw storages of one file are one. */
@@ -22,7 +23,7 @@ function storageKey({ storage }: Tensor): string {
       return `decoded ${JSON.stringify([storage.sources.map(identityKey), storage.decoder])}`;
     case 'product': {
       const { U, V, ...how } = storage.product;
-      return `product ${JSON.stringify([identityKey(U), identityKey(V), how])}`;
+      return `factors ${JSON.stringify([identityKey(U), identityKey(V), how])}`;
     }
   }
 }
@@ -82,12 +83,14 @@ function extent(tensor: Tensor): Extent {
 
 /**
  * Parameters of a model: elements of its floating-point tensors, shared storages once, optimizer and training state and
- * buffers (running statistics, masks, rotary tables) left out.
+ * buffers (running statistics, masks, rotary tables) left out. Those of an adapter are its two matrices'.
  */
 export function modelParameters(checkpoint: Checkpoint): number {
   const storages = new Map<string, Extent[]>();
+  const byFactor = adaptersByFactor(checkpoint);
   for (const tensor of checkpoint.tensors) {
-    if (tensor.role !== 'model' || !isFloating(tensor.dtype) || isBuffer(tensor)) continue;
+    if (!ownsItsNumbers(tensor, checkpoint, byFactor)) continue;
+    if (!isFloating(tensor.dtype) || isBuffer(tensor)) continue;
     if (elementCount(tensor.shape) === 0) continue;
     const key = storageKey(tensor);
     const extents = storages.get(key);

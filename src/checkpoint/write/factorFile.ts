@@ -1,6 +1,6 @@
 import type { ActivatedProduct, Checkpoint, Tensor } from '../checkpoint';
 import { ACTIVATIONS, FACTORS_KEY, FACTORS_SCHEMA, type FactoredLayer } from '../formats/factors';
-import { identityKey } from '../layers';
+import { adaptersByFactor, identityKey, ownsItsNumbers } from '../layers';
 import { readTensorBytes } from '../tensorData';
 import { countOf } from '../wording';
 import { safetensorsHolds, writeSafetensorsInto, type TensorToWrite } from './safetensors';
@@ -61,8 +61,15 @@ function contentsOf(checkpoint: Checkpoint, layers: readonly LayerFactors[]): Co
   const tensors: Tensor[] = [];
   const kept: LayerFactors[] = [];
   const unheld: Tensor[] = [];
+  const byFactor = adaptersByFactor(checkpoint);
   for (const tensor of checkpoint.tensors) {
-    if (tensor.role !== 'model') continue;
+    if (byFactor.has(tensor.name)) {
+      // An adapter stays the two matrices that it is.
+      if (safetensorsHolds(tensor.dtype)) tensors.push(tensor);
+      else unheld.push(tensor);
+      continue;
+    }
+    if (!ownsItsNumbers(tensor, checkpoint, byFactor)) continue;
     const key = identityKey(tensor);
     const owner = owners.get(key);
     if (owner !== undefined) {

@@ -4,6 +4,7 @@ import type { Checkpoint, Tensor } from '../checkpoint';
 import type { DType } from '../dtype';
 import { decodeElements, encodeElements } from '../elements';
 import { type RandomAccessFile, withFile } from '../file';
+import { adaptersByFactor } from '../layers';
 import { sniffFile } from '../recognise';
 import { readTensorBytes } from '../tensorData';
 import { ZipArchive, type ZipEntry } from '../zip';
@@ -93,8 +94,11 @@ function denseTensors(
   replacements: Replacements,
   signal: AbortSignal,
 ): TensorToWrite[] {
+  const byFactor = adaptersByFactor(checkpoint);
+  const isKept = ({ name, role }: Tensor): boolean =>
+    role === 'factor' ? byFactor.has(name) : checkpoint.adapters?.has(name) !== true;
   return checkpoint.tensors
-    .filter(({ role, dtype }) => role !== 'factor' && role !== 'packed' && safetensorsHolds(dtype))
+    .filter((tensor) => isKept(tensor) && tensor.role !== 'packed' && safetensorsHolds(tensor.dtype))
     .map((tensor) => {
       const dtype = checkpoint.factored?.get(tensor.name)?.dtype ?? tensor.dtype;
       const source = replacements.get(tensor.name);

@@ -13,6 +13,7 @@ import type {
 } from '../backend';
 import type { WasmBackend } from '../wasm/backend';
 import type { DeviceFacts, DeviceSpectrum } from './device';
+import { factoredRequest } from '../factoredProduct';
 import { deviceSineFit } from './deviceFit';
 import { DeviceLost, type DeviceProcess } from './process';
 import { secondsOf, spectrumWork, type Speed } from './speed';
@@ -133,7 +134,10 @@ export class DeviceBackend implements ComputeBackend {
     await Promise.all([this.options.process.dispose(), this.wasm.dispose()]);
   }
 
-  private isFor({ tensor, matrices }: SpectrumRequest): boolean {
+  private isFor(request: SpectrumRequest): boolean {
+    const { tensor, matrices } = request;
+    // Factors are taken apart in milliseconds, where multiplying them out would take longer than all else.
+    if (factoredRequest(request) !== undefined) return false;
     if (this.#isGone || (tensor.dtype === 'float64' && !this.options.takesFloat64)) return false;
     const small = Math.min(...matrices.map(({ rows, columns }) => Math.min(rows, columns)));
     if (small < SMALLEST_SIDE) return false;

@@ -25,31 +25,75 @@ export function accurateSingularValues(
   onFraction: OnFraction,
 ): Float64Array {
   const { small, long } = shape;
-  const { kernels } = instance;
-  const R = instance.allocate(small * small * 8);
-  const work = instance.allocate(2 * small * 8);
-  const d = instance.allocate(2 * small * 8);
-  const f = instance.allocate(2 * small * 8);
   const foldWork = small === long ? 0 : 2 * small * small * long;
   const reduceWork = (8 / 3) * small ** 3;
+  const reduceShare = reduceWork / (foldWork + reduceWork);
+  let R: number;
   if (small === long) {
+    R = instance.allocate(small * small * 8);
     forEachSlab(view, shape, elements, FOLD, (address, ld, depth, done) => {
-      widen(shape, elements, kernels, address, ld, depth, R + (done - depth) * small * 8);
+      widen(shape, elements, instance.kernels, address, ld, depth, R + (done - depth) * small * 8);
     });
   } else {
+    R = foldedTriangle(view, shape, elements, instance, (fraction) => {
+      onFraction((1 - reduceShare) * fraction);
+    });
+  }
+  return squareSingularValues(small, R, instance, (fraction) => {
+    onFraction(1 - reduceShare * (1 - fraction));
+  });
+}
+
+/** Bytes of kernel memory of a folded triangle and of what reduces it. */
+export function triangleBytes(n: number): number {
+  return 8 * n * (n + FOLD + 8);
+}
+
+/**
+ * R of the QR decomposition of the summands of a view, by Householder reflections: address of small × small float64,
+ * row-major, zeros below the diagonal.
+ */
+export function foldedTriangle(
+  view: MatrixView,
+  shape: Shape,
+  elements: TensorElements,
+  instance: KernelInstance,
+  onFraction: OnFraction,
+): number {
+  const { small, long } = shape;
+  const { kernels } = instance;
+  const R = instance.allocate(small * small * 8);
+  instance.float64(R, small * small).fill(0);
+  instance.scoped(() => {
+    const work = instance.allocate(small * 8);
     const S = instance.allocate(FOLD * small * 8);
-    instance.float64(R, small * small).fill(0);
     forEachSlab(view, shape, elements, FOLD, (address, ld, depth, done) => {
       widen(shape, elements, kernels, address, ld, depth, S);
       kernels.foldRows(small, R, small, depth, S, small, work);
-      onFraction(((done / long) * foldWork) / (foldWork + reduceWork));
+      onFraction(done / long);
     });
+  });
+  return R;
+}
+
+/**
+ * Singular values of the n × n float64 matrix at an address, which is destroyed; descending.
+ * @throws {NonFiniteMatrix} when an element is NaN or infinite.
+ */
+export function squareSingularValues(
+  n: number,
+  R: number,
+  instance: KernelInstance,
+  onFraction: OnFraction,
+): Float64Array {
+  const work = instance.allocate(2 * n * 8);
+  const d = instance.allocate(2 * n * 8);
+  const f = instance.allocate(2 * n * 8);
+  for (let j = 0; j < n; j += BIDIAGONAL_STEP) {
+    instance.kernels.bidiagonalize(n, R, n, j, Math.min(j + BIDIAGONAL_STEP, n), d, f, work);
+    onFraction(1 - (1 - j / n) ** 3);
   }
-  for (let j = 0; j < small; j += BIDIAGONAL_STEP) {
-    kernels.bidiagonalize(small, R, small, j, Math.min(j + BIDIAGONAL_STEP, small), d, f, work);
-    onFraction(1 - (reduceWork * (1 - j / small) ** 3) / (foldWork + reduceWork));
-  }
-  return golubKahanValues(small, d, f, instance);
+  return golubKahanValues(n, d, f, instance);
 }
 
 /** Singular values of the upper bidiagonal matrix: the larger half of the eigenvalues ±σ of [0 Bᵀ; B 0], interleaved. */

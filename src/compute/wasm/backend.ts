@@ -15,7 +15,9 @@ import type {
   SymmetricEigen,
   TruncatedSvd,
 } from '../backend';
+import { factorBytes, factoredRequest } from '../factoredProduct';
 import { gramBandBytes, productBytes } from './denseProducts';
+import { factoredWorkBytes } from './factoredSpectrum';
 import { fitFootprint, type SineAnswer, type SineTurn } from './fits';
 import { gramPathBytes, type GramSingularValues } from './gramPath';
 import { chooseBuild, compileKernels, KERNEL_VERSION, MAX_MEMORY_BYTES } from './kernels';
@@ -69,7 +71,7 @@ export function createWasmBackend(threads?: number): WasmBackend {
     build: `wasm ${build} ${KERNEL_VERSION}`,
     concurrency: size,
     digest: (tensor: Tensor, signal: AbortSignal): Promise<string> =>
-      pool.run('digest', tensor, { bytes: 0, storedBytes: storedBytes(tensor) }, signal),
+      pool.run('digest', tensor, { bytes: 0, storedBytes: digestedBytes(tensor) }, signal),
     singularValues: (
       request: SpectrumRequest,
       signal: AbortSignal,
@@ -193,7 +195,19 @@ function storedBytes(tensor: Tensor): number {
   return elementCount(tensor.shape) * bytesPerElement(tensor.dtype);
 }
 
-function footprint({ tensor, matrices }: SpectrumRequest): { bytes: number; storedBytes: number } {
+/** The digest of a product is made of its factors' ones. */
+function digestedBytes(tensor: Tensor): number {
+  const { storage } = tensor;
+  return storage.encoding === 'product' ? factorBytes(storage.product) : storedBytes(tensor);
+}
+
+function footprint(request: SpectrumRequest): { bytes: number; storedBytes: number } {
+  const { tensor, matrices } = request;
+  const factored = factoredRequest(request);
+  if (factored !== undefined) {
+    const bytes = factoredWorkBytes(factored) + 4 * BLOCK_BYTES;
+    return { bytes, storedBytes: factorBytes(factored.product) };
+  }
   const decoded = elementCount(tensor.shape) * Math.max(4, bytesPerElement(tensor.dtype));
   const blocks = 2 * Math.min(decoded, BLOCK_BYTES);
   return {

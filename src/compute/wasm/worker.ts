@@ -1,7 +1,7 @@
 /** A worker thread: one kernel instance, one request at a time, everything synchronous. */
 import { createHash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Tensor } from '../../checkpoint/checkpoint';
+import { elementCount, type Tensor } from '../../checkpoint/checkpoint';
 import { CheckpointError } from '../../checkpoint/errors';
 import { readFullySync } from '../../checkpoint/file';
 import {
@@ -10,9 +10,11 @@ import {
   isContiguousRaw,
   readTensorBytesSync,
 } from '../../checkpoint/tensorData';
-import type { SineFit, SpectrumRequest, SpectrumResult, TruncatedSvd } from '../backend';
+import type { NonFinite, SineFit, SpectrumRequest, SpectrumResult, TruncatedSvd } from '../backend';
+import { factoredRequest, type FactoredRequest } from '../factoredProduct';
 import { accumulateGram, product } from './denseProducts';
 import { fitSine, fitTruncatedSvd, turnOfSine, type SineTurn } from './fits';
+import { factoredSingularValues } from './factoredSpectrum';
 import { gramSingularValues } from './gramPath';
 import { KernelInstance } from './kernels';
 import { singularValues } from './matrixSpectrum';
@@ -111,8 +113,11 @@ function dispatch(request: WorkerRequest, files: FileDescriptors): WorkerCalls[C
   }
 }
 
-function spectra({ tensor, matrices }: SpectrumRequest, files: FileDescriptors): SpectrumResult {
+function spectra(request: SpectrumRequest, files: FileDescriptors): SpectrumResult {
+  const { tensor, matrices } = request;
   try {
+    const factored = factoredRequest(request);
+    if (factored !== undefined) return factoredSpectra(factored, files);
     const elements = new TensorElements(tensor, instance, files);
     const report = throttledReporter(matrices.length);
     try {
@@ -132,6 +137,27 @@ function spectra({ tensor, matrices }: SpectrumRequest, files: FileDescriptors):
   }
 }
 
+function factoredSpectra(request: FactoredRequest, files: FileDescriptors): SpectrumResult {
+  const report = throttledReporter(request.matrices.length);
+  try {
+    return { kind: 'spectra', singularValues: factoredSingularValues(request, instance, files, report) };
+  } catch (error) {
+    if (!(error instanceof NonFiniteMatrix)) throw error;
+    return { kind: 'nonFinite', nonFinite: nonFiniteFactors(request, files) };
+  }
+}
+
+/** Counted in the factors, U before V: multiplied out, one of them would be a whole row or column. */
+function nonFiniteFactors({ product: { U, V } }: FactoredRequest, files: FileDescriptors): NonFinite {
+  const [ofU, ofV] = [U, V].map((factor) => {
+    instance.reset();
+    return new TensorElements(factor, instance, files).countNonFinite();
+  });
+  if (ofU === undefined || ofV === undefined) throw new RangeError('a product of two factors');
+  const firstIndex = ofU.firstIndex >= 0 ? ofU.firstIndex : elementCount(U.shape) + ofV.firstIndex;
+  return { nan: ofU.nan + ofV.nan, infinite: ofU.infinite + ofV.infinite, firstIndex };
+}
+
 function throttledReporter(matrices: number): (index: number) => (fraction: number) => void {
   let last = Date.now();
   return (index) => (fraction) => {
@@ -143,9 +169,18 @@ function throttledReporter(matrices: number): (index: number) => (fraction: numb
   };
 }
 
-/** sha256 of the tensor's values as contiguous row-major little-endian bytes, whatever file format holds them. */
+/**
+ * sha256 of the tensor's values as contiguous row-major little-endian bytes, whatever file format holds them. Of a product,
+ * of its factors' digests and of what makes it of them: multiplying it out would take longer than its spectrum.
+ */
 function digest(tensor: Tensor, files: FileDescriptors): string {
   const hash = createHash('sha256');
+  const { storage } = tensor;
+  if (storage.encoding === 'product') {
+    const { U, V, ...how } = storage.product;
+    const sides = [U, V].map((side) => [digest(side, files), side.dtype, side.shape]);
+    return hash.update(JSON.stringify([sides, how, tensor.layout ?? null])).digest('hex');
+  }
   if (!isContiguousRaw(tensor)) return hash.update(readTensorBytesSync(tensor, files)).digest('hex');
   const { path, offset, byteLength } = byteRange(tensor);
   const fd = files.get(path);

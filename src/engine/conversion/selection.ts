@@ -42,8 +42,17 @@ export function selectLayers(
 }
 
 /** What a layer is, or how its file keeps it, leaves nothing to factor. */
-function unsuitable({ factorOf, tiedTo, trivialRank, tensor, matrices }: Layer): string | undefined {
-  if (factorOf !== undefined) return 'factor: part of a weight that is kept as factors';
+function unsuitable({
+  factorOf,
+  tiedTo,
+  trivialRank,
+  isAdapter,
+  tensor,
+  matrices,
+}: Layer): string | undefined {
+  if (isAdapter === true)
+    return 'adapter: the low-rank change of a weight of a base model; merge it into that model and convert the result';
+  if (factorOf !== undefined) return 'factor: part of a weight that is kept as factors, or of an adapter';
   if (tiedTo !== undefined) return `tied: the same weight as ${tiedTo}`;
   if (trivialRank === true) return 'depthwise: one channel a group, so there is no rank to lower';
   if (!followOneAnother(matrices)) return 'interleaved: its groups do not follow one another in the file';

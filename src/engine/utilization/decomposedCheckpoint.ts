@@ -2,6 +2,7 @@ import path from 'node:path';
 import { elementCount, type Checkpoint, type Tensor } from '../../checkpoint/checkpoint';
 import { decodeElements } from '../../checkpoint/elements';
 import { printable } from '../../checkpoint/errors';
+import { adaptersByFactor, ownsItsNumbers } from '../../checkpoint/layers';
 import { readTensorBytes } from '../../checkpoint/tensorData';
 import { countOf } from '../../checkpoint/wording';
 import {
@@ -76,7 +77,7 @@ export async function writeDecomposed(
   signal: AbortSignal,
 ): Promise<{ readonly files: DecomposedFiles; readonly notes: readonly string[] }> {
   const renamed = renamedTensors(checkpoint, splits);
-  const kept = checkpoint?.tensors.filter(({ role }) => role === 'model') ?? [];
+  const kept = checkpoint === undefined ? [] : ownTensors(checkpoint);
   const toWrite: TensorToWrite[] = [];
   const lost: string[] = [];
   for (const tensor of kept) {
@@ -105,6 +106,12 @@ export async function writeDecomposed(
     await staged.discard();
   }
   return { files, notes: [...notesOf(checkpoint, lost), ...patternNotes(ranks)] };
+}
+
+/** Tensors of the model; an adapter stays the two matrices that it is. */
+function ownTensors(checkpoint: Checkpoint): readonly Tensor[] {
+  const byFactor = adaptersByFactor(checkpoint);
+  return checkpoint.tensors.filter((tensor) => ownsItsNumbers(tensor, checkpoint, byFactor));
 }
 
 /** What takes the place of the checkpoint's tensors, by their names there: pairs of weights, and biases. */

@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { FromPanel, ToPanel } from '../../../webview/protocol';
+import type { FromPanel, ToPanel, VerdictShown } from '../../../webview/protocol';
 import { auditSettings } from '../settings';
 import { AuditFeed, type AuditState } from './auditFeed';
 import { AuditRunner } from './auditRunner';
 import { fillPage, type PanelServices } from './page';
 import { ResourceWatcher } from './resourceWatcher';
 import { pythonSnippet } from './snippet';
+import { verdictShown } from './verdict';
 
 /** An audit panel also opens the other panels of its checkpoint. */
 export interface AuditPanelServices extends PanelServices {
@@ -38,6 +39,9 @@ export class PanelController {
   /** The file changed while nobody looked: audited again when somebody does. */
   private stale = false;
   private attached = false;
+  /** Whether the file may be loaded elsewhere, once that is known. */
+  private verdict: VerdictShown | undefined;
+  private inspecting: AbortController | undefined;
 
   constructor(
     readonly resource: vscode.Uri,
@@ -82,6 +86,7 @@ export class PanelController {
         }),
       );
       void this.runner.start();
+      void this.inspect();
     } else {
       this.feed.end({
         type: 'failed',
@@ -117,6 +122,7 @@ export class PanelController {
 
   private auditChanged(): void {
     this.stale = false;
+    void this.inspect();
     void this.runner.start(vscode.l10n.t('The file changed on disk and is audited again.'));
   }
 
@@ -125,6 +131,7 @@ export class PanelController {
       case 'ready':
         this.attached = true;
         this.feed.attach();
+        this.tellVerdict();
         if (this.stale) this.auditChanged();
         return;
       case 'cancel':
@@ -149,6 +156,31 @@ export class PanelController {
         this.services.log.show();
         return;
     }
+  }
+
+  /** Beside the audit, and whatever comes of that: never rejects. */
+  private async inspect(): Promise<void> {
+    this.inspecting?.abort();
+    const controller = new AbortController();
+    this.inspecting = controller;
+    try {
+      const params = { path: this.resource.fsPath };
+      const document = await this.services.engine.request('inspect', params, controller.signal);
+      if (this.inspecting !== controller) return;
+      this.verdict = verdictShown(document);
+      this.tellVerdict();
+    } catch (error) {
+      // The audit says by itself what keeps the file from being read.
+      if (!controller.signal.aborted)
+        this.services.log.warn(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  private tellVerdict(): void {
+    const { verdict } = this;
+    if (!this.attached || verdict === undefined) return;
+    const message: ToPanel = { type: 'verdict', verdict };
+    void this.panel.webview.postMessage(message);
   }
 
   /** @param work gives what the page shows, or undefined when the person thought better of it. */
@@ -210,6 +242,7 @@ export class PanelController {
 
   private dispose(): void {
     this.detach();
+    this.inspecting?.abort();
     this.runner.dispose();
     for (const subscription of this.subscriptions.splice(0)) subscription.dispose();
   }

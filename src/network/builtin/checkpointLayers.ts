@@ -6,6 +6,7 @@ import {
   type Tensor,
 } from '../../checkpoint/checkpoint';
 import { CheckpointError } from '../../checkpoint/errors';
+import { adaptersByFactor, ownsItsNumbers } from '../../checkpoint/layers';
 import type { ChooseForm, LayerFacts } from './architecture';
 import type { LayerForm } from './recipe';
 import { arrayNames, moduleOf } from './weight';
@@ -31,8 +32,9 @@ export class NamedTensors {
   private readonly byEnd = new Map<string, string[]>();
 
   constructor(readonly checkpoint: Checkpoint) {
+    const byFactor = adaptersByFactor(checkpoint);
     for (const tensor of checkpoint.tensors) {
-      if (tensor.role !== 'model' || this.byName.has(tensor.name)) continue;
+      if (!ownsItsNumbers(tensor, checkpoint, byFactor) || this.byName.has(tensor.name)) continue;
       this.byName.set(tensor.name, tensor);
       const end = endOf(tensor.name);
       const names = this.byEnd.get(end);
