@@ -1,6 +1,7 @@
 /** Every reader that is fuzzed. */
 import type { FuzzReader, Seed } from '../reader';
 import { ARRAYS } from './arrays';
+import { inspection } from './inspect';
 import { MODELS } from './models';
 import { ONNX } from './onnx';
 import { PLANTED } from './planted';
@@ -11,7 +12,9 @@ export interface ReaderEntry extends FuzzReader {
   readonly sharedSeeds?: () => readonly Seed[];
 }
 
-const ENTRIES: readonly ReaderEntry[] = [...ARRAYS, ...TORCH, ...ONNX, ...MODELS];
+const READERS: readonly ReaderEntry[] = [...ARRAYS, ...TORCH, ...ONNX, ...MODELS];
+
+const ENTRIES: readonly ReaderEntry[] = [...READERS, inspection(READERS)];
 
 /** Readers in the order in which they are fuzzed. */
 export function allReaders(): FuzzReader[] {
