@@ -53,14 +53,17 @@ export class Report {
   name(module: string, name: string, use: { called: boolean; count: number }, where: string, offset: number) {
     const fullName = printable(`${module}.${name}`.slice(0, MAX_NAME_CHARACTERS));
     const known = this.globals.get(fullName);
-    const { level, reason } = known ?? judgeGlobal(module, name);
+    // Names that are alike as far as they are shown need not be the same: each is judged.
+    const judged = judgeGlobal(module, name);
+    const { level, reason } =
+      known === undefined || worse(known.level, judged.level) !== known.level ? judged : known;
     this.level = worse(this.level, level);
     if (known === undefined && this.globals.size >= MAX_GLOBALS && level !== 'dangerous') {
       this.leftOutGlobals++;
       return;
     }
     this.globals.set(fullName, {
-      ...{ name: fullName, level, reason },
+      ...{ name: fullName, level, reason: printable(reason) },
       called: use.called || known?.called === true,
       count: use.count + (known?.count ?? 0),
       where: known?.where ?? printable(where),
