@@ -17,7 +17,7 @@ const LIMITS = { milliseconds: 1500, bytes: 200 * 2 ** 20 };
 const READERS = [
   ...['safetensors', 'factors', 'sharded', 'packed', 'adapters', 'npy', 'npz', 'pickle'],
   ...['torch-zip', 'torch-legacy', 'torch-tar', 'onnx-graph', 'onnx', 'gguf', 'hdf5', 'keras'],
-  ...['tensorflow', 'saved-model', 'tensorflow-js', 'tflite'],
+  ...['tensorflow', 'saved-model', 'tensorflow-js', 'tflite', 'inspect'],
 ];
 
 /** For those that take their time to take memory. */

@@ -7,6 +7,7 @@ import {
   type Inspection,
   type Level,
   type NamedGlobal,
+  isAtLeast,
   worse,
 } from './verdict';
 
@@ -55,8 +56,7 @@ export class Report {
     const known = this.globals.get(fullName);
     // Names that are alike as far as they are shown need not be the same: each is judged.
     const judged = judgeGlobal(module, name);
-    const { level, reason } =
-      known === undefined || worse(known.level, judged.level) !== known.level ? judged : known;
+    const { level, reason } = known !== undefined && isAtLeast(known.level, judged.level) ? known : judged;
     this.level = worse(this.level, level);
     if (known === undefined && this.globals.size >= MAX_GLOBALS && level !== 'dangerous') {
       this.leftOutGlobals++;
