@@ -32,8 +32,16 @@ export class Report {
   /** @param offset byte of the part. */
   find(level: Finding['level'], kind: FindingKind, message: string, where: string, offset?: number): void {
     this.level = worse(this.level, level);
-    const same = (other: Finding) => other.message === printable(message) && other.where === printable(where);
-    if (this.findings.some((other) => same(other) && other.offset === offset)) return;
+    const told: Finding = {
+      level,
+      kind,
+      message: printable(message),
+      where: printable(where),
+      ...(offset !== undefined && { offset }),
+    };
+    const same = (other: Finding) =>
+      other.offset === offset && other.message === told.message && other.where === told.where;
+    if (this.findings.some(same)) return;
     if (this.findings.length >= MAX_FINDINGS) {
       this.leftOutFindings++;
       // The worst is what matters: it takes the place of the mildest.
@@ -41,13 +49,7 @@ export class Report {
       if (mildest < 0) return;
       this.findings.splice(mildest, 1);
     }
-    this.findings.push({
-      level,
-      kind,
-      message: printable(message),
-      where: printable(where),
-      ...(offset !== undefined && { offset }),
-    });
+    this.findings.push(told);
   }
 
   /** A global that a pickle names, judged by name. */
