@@ -197,9 +197,13 @@ describe('versions', () => {
       { name: 'blk.0.attn_q.weight.lora_b', dims: [2, 4], type: F32, offset: 64 },
     ];
     const checkpoint = await open('lora.gguf', { metadata, tensors, data: Buffer.alloc(96) });
-    assert.deepEqual(checkpoint.notes, ['A LoRA adapter with alpha 16, not a whole model']);
+    assert.deepEqual(checkpoint.notes, [
+      'A LoRA adapter with alpha 16, not a whole model',
+      '1 low-rank adapter (LoRA) of rank 2, given as the change s·B·A of its weight, s = 8',
+    ]);
+    const factors = checkpoint.tensors.filter(({ role }) => role === 'factor');
     assert.deepEqual(
-      checkpoint.tensors.map(({ shape }) => shape),
+      factors.map(({ shape }) => shape),
       [
         [2, 8],
         [4, 2],
