@@ -30,15 +30,16 @@ export function fixtureFolder(folder: string, open: string, only = /^[^]/): Seed
   ];
 }
 
-/** Each file of a folder of `test/fixtures` by itself, unpacked where it ends in `.gz`. */
+/** Each small file of a folder of `test/fixtures` by itself, unpacked where it ends in `.gz`. */
 export function fixtureFiles(folder: string, pattern: RegExp): Seed[] {
   const root = path.join(FIXTURES, folder);
   if (!existsSync(root)) return [];
   const names = readdirSync(root).filter((name) => pattern.test(name));
-  return names.sort().map((name) => {
+  const seeds = names.sort().map((name) => {
     const bytes = readFileSync(path.join(root, name));
     return name.endsWith('.gz') ? oneFile(name.slice(0, -3), gunzipSync(bytes)) : oneFile(name, bytes);
   });
+  return seeds.filter(({ files }) => files.every(({ bytes }) => bytes.length <= MAX_SEED_BYTES));
 }
 
 /** Small files of the shared data whose path matches; none where there is no such data. */
