@@ -167,15 +167,21 @@ async function buildWebview() {
   return metafile;
 }
 
+/** Tests; what VS Code starts its tests with; the fuzzer's two programs. */
+function isTestEntry(name, directory) {
+  if (directory === 'test/fuzz') return name === 'main.ts' || name === 'worker.ts';
+  return name.endsWith('.test.ts') || name === 'index.ts';
+}
+
 function testFiles(directory) {
   return readdirSync(path.join(root, directory), { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && (entry.name.endsWith('.test.ts') || entry.name === 'index.ts'))
+    .filter((entry) => entry.isFile() && isTestEntry(entry.name, directory))
     .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name));
 }
 
 /** Tests are bundled beside dist/worker.js so that the code under test finds its worker and kernels where users have them. */
 async function buildTests() {
-  for (const suite of ['unit', 'slow', 'host']) {
+  for (const suite of ['unit', 'slow', 'host', 'fuzz']) {
     if (!existsSync(path.join(root, 'test', suite))) continue;
     await esbuild.build({
       ...NODE_OPTIONS,

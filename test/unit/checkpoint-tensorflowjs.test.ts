@@ -285,6 +285,23 @@ describe('manifests that say what cannot be', () => {
     await refused(model([one], []), /needs 8 bytes, but its weight files have 0 left$/);
   });
 
+  test('values of kinds that have no text', async () => {
+    const deep = (text: string): string => '['.repeat(20_000) + text + ']'.repeat(20_000);
+    const file = (dtype: string, given: string): string =>
+      write(
+        'model.json',
+        `{"weightsManifest":[{"paths":[${given}],"weights":[{"name":"w","shape":[2]${dtype}}]}]}`,
+      );
+    await refused(file('', '"eight.bin"'), /"w" has elements of type \(nothing\)$/);
+    for (const [given, said] of [
+      ['{"toString":1,"toJSON":2}', /\(an object\)/],
+      [deep('{"toString":null}'), /\(a list\)/],
+    ] as const) {
+      await refused(file(`,"dtype":${given}`, '"eight.bin"'), said);
+      await refused(file(',"dtype":"float32"', given), said);
+    }
+  });
+
   test('names, shapes, types and scales', async () => {
     write('eight.bin', Buffer.alloc(8));
     const of = (weight: Weight): string => model([weight], ['eight.bin']);

@@ -11,7 +11,13 @@ import type {
 } from '../../src/checkpoint/checkpoint';
 import { elementCount } from '../../src/checkpoint/checkpoint';
 import { bytesPerElement, type DType } from '../../src/checkpoint/dtype';
-import { listLayers, modelParameters, type Layer, type LayerOptions } from '../../src/checkpoint/layers';
+import {
+  listLayers,
+  modelParameters,
+  overlappingTensors,
+  type Layer,
+  type LayerOptions,
+} from '../../src/checkpoint/layers';
 import { openCheckpoint } from '../../src/checkpoint/open';
 import { readTensorBytes } from '../../src/checkpoint/tensorData';
 import { ROOT } from '../reference/references';
@@ -799,4 +805,41 @@ it('a hostile shape does not become a million layers', () => {
   );
   assert.equal(layers.length, 3);
   assert.ok(layers.every(({ matrices }) => matrices.length === 1));
+});
+
+describe('overlapping tensors', () => {
+  const tensor = (name: string, offset: number, size: number): Tensor => {
+    const storage = { encoding: 'raw', path: 'many.pt', offset, byteLength: 4 * size } as const;
+    return { name, shape: [size], dtype: 'float32', storage, role: 'model' };
+  };
+  const of = (tensors: readonly Tensor[]): ReadonlyMap<string, string> => {
+    const [path, bytes] = ['many.pt', 4096];
+    return overlappingTensors({
+      path,
+      format: 'test',
+      files: [path],
+      bytes,
+      tensors,
+      unreadable: [],
+      notes: [],
+    });
+  };
+
+  it('are told with the name of another that is not the same', () => {
+    const found = of([
+      tensor('a', 0, 8),
+      tensor('tied', 0, 8),
+      tensor('part', 16, 4),
+      tensor('apart', 64, 4),
+    ]);
+    assert.deepEqual(Object.fromEntries(found), { a: 'part', tied: 'part', part: 'a' });
+  });
+
+  it('are found at once among a hundred thousand names of one tensor', () => {
+    const tied = Array.from({ length: 100_000 }, (_, i) => tensor(`w${i}`, 0, 8));
+    const before = performance.now();
+    assert.equal(of(tied).size, 0);
+    assert.equal(of([...tied, tensor('part', 16, 4)]).size, tied.length + 1);
+    assert.ok(performance.now() - before < 5000);
+  });
 });

@@ -15,7 +15,7 @@ for (const { level, reason, names = '', packages = '' } of FAMILIES) {
   for (const name of packages.split(' ')) if (name !== '') BY_PACKAGE.set(name, { level, reason });
 }
 
-/** Longest path looked up; a name of more parts than this is none. */
+/** Longest path looked up; honest names have ten parts at most, and a longer one is made to be looked at in vain. */
 const MAX_PARTS = 32;
 
 const HARMLESS: Judgement = { level: 'safe', reason: 'known to be harmless' };
@@ -48,15 +48,23 @@ export function judgeGlobal(module: string, name: string): Judgement {
   // Classes of TorchScript lie in the archive itself: Python has no such module to import.
   if (module === '__torch__' || module.startsWith('__torch__.')) return SCRIPTED;
   const modules = module.split('.');
-  const parts = [...modules, ...name.split('.')].slice(0, MAX_PARTS);
+  const parts = [...modules, ...name.split('.')];
+  // Attributes lead in circles (torch.nn.torch.nn …): what does harm may stand behind any number of them.
+  if (parts.length > MAX_PARTS)
+    return { level: 'dangerous', reason: `reaches something through ${parts.length} names` };
   const itself = lookUp(parts);
   if (itself?.level === 'dangerous') return itself;
   return reached(parts, modules.length) ?? throughInternals(parts) ?? itself ?? unlisted(module, fullName);
 }
 
+/** Longer paths are only ever known by a package that they lie in. */
+const MOST_KNOWN_PARTS = Math.max(
+  ...[...BY_NAME.keys(), ...BY_PACKAGE.keys()].map((name) => name.split('.').length),
+);
+
 /** By the whole path, then by the packages it lies in. */
 function lookUp(parts: readonly string[]): Judgement | undefined {
-  for (let length = parts.length; length > 0; length--) {
+  for (let length = Math.min(parts.length, MOST_KNOWN_PARTS); length > 0; length--) {
     const path = parts.slice(0, length).join('.');
     const found = BY_PACKAGE.get(path) ?? BY_NAME.get(path);
     if (found !== undefined) return found;

@@ -7,6 +7,7 @@ import {
   type Inspection,
   type Level,
   type NamedGlobal,
+  isAtLeast,
   worse,
 } from './verdict';
 
@@ -31,8 +32,16 @@ export class Report {
   /** @param offset byte of the part. */
   find(level: Finding['level'], kind: FindingKind, message: string, where: string, offset?: number): void {
     this.level = worse(this.level, level);
-    const same = (other: Finding) => other.message === printable(message) && other.where === printable(where);
-    if (this.findings.some((other) => same(other) && other.offset === offset)) return;
+    const told: Finding = {
+      level,
+      kind,
+      message: printable(message),
+      where: printable(where),
+      ...(offset !== undefined && { offset }),
+    };
+    const same = (other: Finding) =>
+      other.offset === offset && other.message === told.message && other.where === told.where;
+    if (this.findings.some(same)) return;
     if (this.findings.length >= MAX_FINDINGS) {
       this.leftOutFindings++;
       // The worst is what matters: it takes the place of the mildest.
@@ -40,27 +49,23 @@ export class Report {
       if (mildest < 0) return;
       this.findings.splice(mildest, 1);
     }
-    this.findings.push({
-      level,
-      kind,
-      message: printable(message),
-      where: printable(where),
-      ...(offset !== undefined && { offset }),
-    });
+    this.findings.push(told);
   }
 
   /** A global that a pickle names, judged by name. */
   name(module: string, name: string, use: { called: boolean; count: number }, where: string, offset: number) {
     const fullName = printable(`${module}.${name}`.slice(0, MAX_NAME_CHARACTERS));
     const known = this.globals.get(fullName);
-    const { level, reason } = known ?? judgeGlobal(module, name);
+    // Names that are alike as far as they are shown need not be the same: each is judged.
+    const judged = judgeGlobal(module, name);
+    const { level, reason } = known !== undefined && isAtLeast(known.level, judged.level) ? known : judged;
     this.level = worse(this.level, level);
     if (known === undefined && this.globals.size >= MAX_GLOBALS && level !== 'dangerous') {
       this.leftOutGlobals++;
       return;
     }
     this.globals.set(fullName, {
-      ...{ name: fullName, level, reason },
+      ...{ name: fullName, level, reason: printable(reason) },
       called: use.called || known?.called === true,
       count: use.count + (known?.count ?? 0),
       where: known?.where ?? printable(where),

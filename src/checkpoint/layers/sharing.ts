@@ -164,8 +164,10 @@ export function overlappingTensors(checkpoint: Checkpoint): ReadonlyMap<string, 
 function noteOverlaps(cluster: readonly Tensor[], overlapping: Map<string, string>): void {
   if (cluster.length < 2) return;
   const keys = cluster.map(identityKey);
+  // Any other weight will do: the first of all, or the first that is not that one. Thousands of names may be tied.
+  const [first, second] = [0, keys.findIndex((key) => key !== keys[0])];
   cluster.forEach((tensor, i) => {
-    const other = cluster[keys.findIndex((key) => key !== keys[i])];
+    const other = cluster[keys[i] === keys[first] ? second : first];
     if (other !== undefined) overlapping.set(tensor.name, other.name);
   });
 }

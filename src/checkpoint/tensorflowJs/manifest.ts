@@ -65,8 +65,8 @@ function shardPath(given: unknown, file: string): string {
   const resolved = typeof given === 'string' && given !== '' ? path.resolve(folder, given) : folder;
   const relative = path.relative(folder, resolved);
   const isInside = relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
-  if (isInside && !String(given).includes('\0')) return resolved;
-  throw malformed(file, `weightsManifest: the path "${printable(String(given))}" leaves the model's folder`);
+  if (isInside && !resolved.includes('\0')) return resolved;
+  throw malformed(file, `weightsManifest: the path ${inWords(given)} leaves the model's folder`);
 }
 
 function readSpec(weight: unknown, file: string): WeightSpec {
@@ -77,8 +77,7 @@ function readSpec(weight: unknown, file: string): WeightSpec {
   const isSize = (size: unknown): size is number =>
     typeof size === 'number' && Number.isSafeInteger(size) && size >= 0;
   if (!sizes.every(isSize)) throw fail(`"${printable(name)}" has no shape`);
-  if (typeof dtype !== 'string')
-    throw fail(`"${printable(name)}" has elements of type ${printable(JSON.stringify(dtype))}`);
+  if (typeof dtype !== 'string') throw fail(`"${printable(name)}" has elements of type ${inWords(dtype)}`);
   if (quantization === undefined) return { name, shape: sizes, dtype };
   if (!isObject(quantization) || typeof quantization.dtype !== 'string')
     throw fail(`"${printable(name)}" is quantised without a type`);
@@ -93,6 +92,15 @@ function readSpec(weight: unknown, file: string): WeightSpec {
       ...(typeof scale === 'number' && { scale }),
     },
   };
+}
+
+/** A value of the wrong kind for a message: never as a whole, as text of what nests a thousand deep cannot be made. */
+function inWords(value: unknown): string {
+  if (typeof value === 'string') return `"${printable(value)}"`;
+  if (Array.isArray(value)) return '(a list)';
+  if (typeof value === 'object' && value !== null) return '(an object)';
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return value === null ? 'null' : '(nothing)';
 }
 
 export function isObject(value: unknown): value is JsonObject {
