@@ -19,8 +19,9 @@ const workerPath = path.join(built, 'worker.js');
 // Seeds are found from the project's root.
 process.chdir(root);
 
-const { values } = parseArgs({
+const OPTIONS = {
   options: {
+    help: { type: 'boolean', short: 'h' },
     reader: { type: 'string' },
     cases: { type: 'string', default: '20000' },
     seconds: { type: 'string' },
@@ -29,7 +30,22 @@ const { values } = parseArgs({
     case: { type: 'string' },
     write: { type: 'string' },
   },
-});
+};
+
+const values = given();
+if (values.help) {
+  console.log(`npm run fuzz -- [--reader gguf,hdf5…] [--cases 20000] [--seconds 120] [--seed 1] [--jobs 2]
+npm run fuzz -- --case <reader>:<seed>:<number> [--write <folder>]`);
+  process.exit(0);
+}
+
+function given() {
+  try {
+    return parseArgs(OPTIONS).values;
+  } catch (error) {
+    return fail(error.message);
+  }
+}
 
 function fail(message) {
   console.error(message);
