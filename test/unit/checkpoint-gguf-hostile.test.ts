@@ -154,7 +154,7 @@ describe('hostile files are refused in one line', () => {
   );
   refused(
     'an offset of 2^63',
-    { tensors: tensors({ offset: (2n ** 63n) }), data },
+    { tensors: tensors({ offset: 2n ** 63n }), data },
     /tensor "a".*beyond any file/,
   );
   refused(

@@ -14,6 +14,7 @@ import { readTensorBytes, readTensorBytesSync } from '../../src/checkpoint/tenso
 import { GgufWriter, gguf, type GgufRecipe } from '../fixtures/ggufFile';
 import { bytes, float32, temporaryFolder } from '../fixtures/handmade';
 import { ROOT, sharedData } from '../reference/references';
+import { opensLightly } from './opensLightly';
 
 interface Facts {
   readonly shape: readonly number[];
@@ -312,9 +313,7 @@ describe('time', () => {
     const file = write('sparse.gguf', content);
     truncateSync(file, content.length + 3 * tensorBytes);
     assert.ok(content.length + 3 * tensorBytes > 20e9);
-    const before = performance.now();
-    const checkpoint = await openCheckpoint(file);
-    assert.ok(performance.now() - before < 5000);
+    const checkpoint = await opensLightly(file);
     assert.deepEqual(checkpoint.tensors[2]?.shape, [rows, 4096]);
   });
 

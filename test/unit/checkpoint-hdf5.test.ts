@@ -11,6 +11,7 @@ import { openCheckpoint } from '../../src/checkpoint/open';
 import { readTensorBytes, readTensorBytesSync } from '../../src/checkpoint/tensorData';
 import { float32, temporaryFolder } from '../fixtures/handmade';
 import { assertHolds, hdf5Facts, hdf5Fixture } from '../fixtures/hdf5Files';
+import { opensLightly } from './opensLightly';
 
 const { write } = temporaryFolder();
 const facts = hdf5Facts('tensors.json');
@@ -271,4 +272,14 @@ describe('hostile HDF5', () => {
     assert.ok(tensor);
     assert.deepEqual(Buffer.from(readTensorBytesSync(tensor)), float32(0, 1, 2, 3, 4, 5));
   });
+});
+
+test('a file of 20 GB is opened without its values', async () => {
+  const file = write('large.h5', hdf5Fixture('large_head.h5'));
+  truncateSync(file, 20_000_002_048);
+  const { tensors } = await opensLightly(file);
+  assert.deepEqual(
+    tensors.map(({ name, shape }) => [name, shape]),
+    [['kernel', [50_000, 100_000]]],
+  );
 });

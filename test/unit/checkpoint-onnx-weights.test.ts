@@ -392,7 +392,7 @@ describe('values outside the file', () => {
       files,
       bytes: all,
     } = await open(one({ op: 'MatMul', in: ['x', 'w1'], out: ['y'] }, at(0), at(1)), 'big.onnx');
-    assert.ok(performance.now() - start < 1000);
+    assert.ok(performance.now() - start < 5000);
     assert.ok(process.memoryUsage().rss - before < 100e6);
     const [, second] = tensors;
     assert.ok(second?.storage.encoding === 'raw');

@@ -21,6 +21,7 @@ import { readTensorBytes, readTensorBytesSync } from '../../src/checkpoint/tenso
 import { temporaryFolder } from '../fixtures/handmade';
 import { header, table, variable, type Entry } from '../fixtures/tensorflowTable';
 import { ROOT, sharedData } from '../reference/references';
+import { opensLightly } from './opensLightly';
 
 const FIXTURES = path.join(ROOT, 'test/fixtures/tensorflow');
 const SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE';
@@ -295,9 +296,7 @@ describe('files and folders of a checkpoint', () => {
     ftruncateSync(fd, layers * size);
     closeSync(fd);
     const index = write('big.index', table([header(), ...entries]));
-    const before = performance.now();
-    const checkpoint = await openCheckpoint(index);
-    assert.ok(performance.now() - before < 1000);
+    const checkpoint = await opensLightly(index);
     assert.equal(checkpoint.tensors.length, layers);
     assert.ok(checkpoint.bytes > 2e10);
   });

@@ -11,6 +11,7 @@ import { openCheckpoint } from '../../src/checkpoint/open';
 import { readTensorBytes, readTensorBytesSync } from '../../src/checkpoint/tensorData';
 import { bytes, float32, temporaryFolder, uint32 } from '../fixtures/handmade';
 import { ROOT, sharedData } from '../reference/references';
+import { opensLightly } from './opensLightly';
 
 interface Weight {
   readonly name?: unknown;
@@ -141,9 +142,7 @@ describe('weights of a manifest', () => {
     }
     const weights = Array.from({ length: 5000 }, (_, i) => ({ name: `w${i}`, shape: [1000, 1000], dtype: 'float32' })); // prettier-ignore
     const file = model(weights, paths);
-    const before = performance.now();
-    assert.equal((await openCheckpoint(file)).tensors.length, 5000);
-    assert.ok(performance.now() - before < 1000);
+    assert.equal((await opensLightly(file)).tensors.length, 5000);
   });
 });
 

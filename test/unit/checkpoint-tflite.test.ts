@@ -14,6 +14,7 @@ import { temporaryFolder } from '../fixtures/handmade';
 import { ROOT, sharedData } from '../reference/references';
 import { uniform } from './matrices';
 import { layerSpectra, spectrumError, valuesOf } from './smallSpectra';
+import { opensLightly } from './opensLightly';
 
 const FIXTURES = path.join(ROOT, 'test/fixtures');
 const { write } = temporaryFolder();
@@ -230,11 +231,7 @@ describe('values', () => {
     });
     const file = write('big.tflite', flatBuffer(model));
     truncateSync(file, at + size);
-    const before = process.memoryUsage().rss;
-    const start = performance.now();
-    const { tensors, bytes } = await openCheckpoint(file);
-    assert.ok(performance.now() - start < 1000);
-    assert.ok(process.memoryUsage().rss - before < 100e6);
+    const { tensors, bytes } = await opensLightly(file);
     assert.equal(bytes, at + size);
     assert.equal(tensors[0]?.storage.encoding === 'raw' && tensors[0].storage.offset, at);
     truncateSync(file, at + size - 1);

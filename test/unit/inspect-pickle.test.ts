@@ -254,7 +254,7 @@ describe('bounds', () => {
     const file = sparse('big.safetensors', bytes(uint64(96n), filled, header), 8 + 96 + size);
     const { found, seconds, megabytes } = await timed(file);
     assert.equal(found.verdict, 'safe');
-    assert.ok(seconds < 1 && megabytes < 100, `${seconds} s, ${megabytes} MB`);
+    assert.ok(seconds < 5 && megabytes < 100, `${seconds} s, ${megabytes} MB`);
   });
 
   it("a legacy PyTorch file of 4 GB: its tensors' bytes are stepped over", async () => {
@@ -265,14 +265,14 @@ describe('bounds', () => {
     const head = bytes(magic, object, '\x80\x02]X\x01\x00\x00\x000a.', uint64(1_000_000_000n));
     const { found, seconds, megabytes } = await timed(sparse('big.pt', head, head.length + 4e9));
     assert.deepEqual([found.format, found.verdict], ['PyTorch (legacy)', 'safe']);
-    assert.ok(seconds < 1 && megabytes < 100, `${seconds} s, ${megabytes} MB`);
+    assert.ok(seconds < 5 && megabytes < 100, `${seconds} s, ${megabytes} MB`);
   });
 
   it('a pickle of one value of 4 GB, and one that only says so', async () => {
     const file = sparse('value.pkl', bytes('\x80\x05\x8e', uint64(4_000_000_000n)), 4_000_000_012);
     const { found, seconds } = await timed(file);
     assert.match(messages(found), /broken pickle|does not end/);
-    assert.ok(seconds < 1, `${seconds} s`);
+    assert.ok(seconds < 5, `${seconds} s`);
     for (const size of [2n ** 31n, 2n ** 32n, 2n ** 53n, 2n ** 64n - 1n])
       assert.match(messages(await inspected(bytes('\x80\x05\x8e', uint64(size)))), /does not end/);
   });
