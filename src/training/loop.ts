@@ -37,6 +37,8 @@ export interface LoopOptions {
   readonly onEvents: (events: readonly RunEvent[], position: TrainPosition) => void;
   /** Keeps all that is needed to go on. @returns false when there are weights that are not finite: nothing is kept then */
   readonly save: (position: TrainPosition) => Promise<boolean>;
+  /** The evaluation just made is the best one so far. */
+  readonly onBest?: ((position: TrainPosition) => Promise<void>) | undefined;
   /** Looks at the layers. */
   readonly look?: ((step: number, epoch: number) => Promise<RunEvent | undefined>) | undefined;
 }
@@ -213,7 +215,7 @@ class Loop {
   }
 
   private async evaluate(): Promise<void> {
-    const { tf, model, task, signal, onEvents } = this.options;
+    const { tf, model, task, signal, onEvents, onBest } = this.options;
     const { name, higherIsBetter } = task.metric;
     const { value, loss } = await task.evaluate(tf, model.evaluated, signal);
     const isBetter =
@@ -225,6 +227,7 @@ class Loop {
       [{ kind: 'evaluation', step, epoch, metric: name, higherIsBetter, value, loss, seconds }],
       this.position,
     );
+    if (isBetter) await onBest?.(this.position);
     await this.look();
     this.since = performance.now();
     this.stepsReported = this.step;

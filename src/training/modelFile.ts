@@ -12,6 +12,8 @@ type Values = ReadonlyMap<string, Float32Array>;
 
 /** Beside the model, where it has adapters: what PEFT calls its own. */
 export const ADAPTER_FILE = 'adapter_model.safetensors';
+/** The same of the best evaluation. */
+export const BEST_ADAPTER_FILE = 'best_adapter_model.safetensors';
 
 /** Where a model comes from, for people who find the file. */
 export interface ModelOrigin {

@@ -130,6 +130,7 @@ function readEvaluate(fields: RecipeFields | undefined): TrainingRecipe['evaluat
     ...optional('everySteps', fields.number('everySteps', COUNT)),
     ...optional('everyEpochs', fields.number('everyEpochs', { above: 0, max: MAX_STEPS })),
     ...optional('utilization', fields.flag('utilization')),
+    ...optional('keepBest', fields.flag('keepBest')),
   };
   if (read.everySteps !== undefined && read.everyEpochs !== undefined)
     throw fields.fieldError('everySteps', 'must be left out where everyEpochs is given', read.everySteps);

@@ -117,6 +117,8 @@ export interface TrainingRecipe {
     readonly everyEpochs?: number;
     /** Utilization of the layers at each evaluation; default true. */
     readonly utilization?: boolean;
+    /** Keeps the model of the best evaluation as well, in `best.safetensors`. */
+    readonly keepBest?: boolean;
   };
   /** Minutes between checkpoints; default 2. */
   readonly checkpointMinutes?: number;

@@ -137,7 +137,7 @@ const GOOD: Readonly<Record<string, object>> = {
     labelSmoothing: 0.1,
     clipNorm: 1,
     freezeStatistics: true,
-    evaluate: { everySteps: 5, utilization: false },
+    evaluate: { everySteps: 5, utilization: false, keepBest: true },
     checkpointMinutes: 0.5,
   }),
   'a place': withTraining({ launcher: { kind: 'here', jobs: 2 } }),

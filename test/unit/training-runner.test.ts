@@ -117,6 +117,25 @@ describe('a run', () => {
     assert.equal(summary?.compressionRate, 177 / 625);
   });
 
+  test('keeps the model of its best evaluation when it is asked to', async () => {
+    const { folder } = temporaryFolder();
+    // Far too fast: what is learned first is lost again.
+    const optimizer = { kind: 'sgd', learningRate: 0.05, momentum: 0.9 };
+    const evaluate = { everySteps: 10, utilization: false, keepBest: true };
+    const file = recipeIn(folder, { training: { steps: 60, optimizer, evaluate } });
+    await start(file);
+    const { folder: at, status } = only(await untilOver(file));
+    const { best, model } = runPaths(at);
+    const origin = (name: string): unknown => /"step\\":(\d+)/.exec(readFileSync(name, 'latin1'))?.[1];
+    assert.equal(origin(best), String(status.best?.step));
+    assert.equal(origin(model), '60');
+    assert.equal(
+      readFileSync(best).equals(readFileSync(model)),
+      status.best?.step === 60,
+      'another model, unless the last is the best',
+    );
+  });
+
   test('killed in the middle goes on from its checkpoint, to the same bits', async () => {
     const { folder } = temporaryFolder();
     const optimizer = { kind: 'adamw', learningRate: 0.003 };

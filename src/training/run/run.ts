@@ -7,7 +7,7 @@
  * - `metrics.jsonl` the run itself: one event a line. Shrinks when a run goes on from a checkpoint that lies behind.
  * - `log.txt`      what it printed.
  * - `stop`         anybody: the run is asked to stop, and to keep a checkpoint.
- * - `checkpoint.safetensors`, `model.safetensors`  the run itself.
+ * - `checkpoint.safetensors`, `model.safetensors`, `best.safetensors`  the run itself.
  * Files but the log and the metrics are written beside and renamed. Types only; `runFolder.ts` reads and writes them.
  */
 import type { LayerFormKind } from '../../network/builtin/recipe';

@@ -24,6 +24,7 @@ export interface RunPaths {
   readonly stop: string;
   readonly checkpoint: string;
   readonly model: string;
+  readonly best: string;
 }
 
 export function runPaths(folder: string): RunPaths {
@@ -37,6 +38,7 @@ export function runPaths(folder: string): RunPaths {
     stop: at('stop'),
     checkpoint: at('checkpoint.safetensors'),
     model: at('model.safetensors'),
+    best: at('best.safetensors'),
   };
 }
 

@@ -8,7 +8,7 @@ import { weightOf } from '../../network/builtin/layerWeight';
 import { layerUse, samplesLookedAt } from '../layerUse';
 import { trainLoop, type LoopEnd } from '../loop';
 import { TrainedModel } from '../model';
-import { ADAPTER_FILE, writeModel } from '../modelFile';
+import { ADAPTER_FILE, BEST_ADAPTER_FILE, writeModel } from '../modelFile';
 import { openTraining, type OpenedTraining } from '../open';
 import { Optimizer } from '../optimizer';
 import type { ResolvedTraining } from '../recipe';
@@ -107,6 +107,10 @@ class NetworkRun {
         this.report(events, position, start, beganAt);
       },
       save: (position) => this.save(position),
+      onBest:
+        training.evaluate?.keepBest === true
+          ? (position) => this.write(this.files.best, BEST_ADAPTER_FILE, position)
+          : undefined,
       look: training.evaluate?.utilization === false ? undefined : (step, epoch) => this.look(step, epoch),
     });
     return this.ended(end);
@@ -176,6 +180,18 @@ class NetworkRun {
     }
   }
 
+  /** The model as it is evaluated: averaged, where the recipe averages. */
+  private async write(file: string, adapterFile: string, { step }: TrainPosition): Promise<void> {
+    const { record, folder } = this.run;
+    if (!isStillOurs(folder)) throw new Error('another process goes on with this run');
+    const values = await this.model.values();
+    await writeModel(file, path.join(folder, adapterFile), this.architecture, values, {
+      recipe: path.basename(record.recipe),
+      run: record.id,
+      step,
+    });
+  }
+
   /** @returns false for weights that are not finite */
   private async save(position: TrainPosition): Promise<boolean> {
     const { model, optimizer, library, architecture, files } = this;
@@ -191,12 +207,7 @@ class NetworkRun {
       { position, identity, backend: library.name, parameters, averages, slots },
       shapes,
     );
-    const { record, folder } = this.run;
-    await writeModel(files.model, path.join(folder, ADAPTER_FILE), architecture, await model.values(), {
-      recipe: path.basename(record.recipe),
-      run: record.id,
-      step: position.step,
-    });
+    await this.write(files.model, ADAPTER_FILE, position);
     this.reporter.update({ checkpoint: { step: position.step, at: new Date().toISOString() } });
     return true;
   }
