@@ -11,9 +11,13 @@ export async function inspectSafety(resource: vscode.Uri, { engine }: PanelServi
     { location: vscode.ProgressLocation.Window, title: vscode.l10n.t('Inspecting…') },
     () => engine.request('inspect', { path: resource.fsPath }),
   );
+  // The message stays until somebody closes it: other files do not wait for that.
+  void tellAndShow(document);
+}
+
+async function tellAndShow(document: InspectionDocument): Promise<void> {
   const details = vscode.l10n.t('Show Details');
-  const chosen = await tell(document, details);
-  if (chosen !== details) return;
+  if ((await tell(document, details)) !== details) return;
   const shown = await vscode.workspace.openTextDocument({ language: 'json', content: renderJson(document) });
   await vscode.window.showTextDocument(shown, { preview: true });
 }
