@@ -38,6 +38,8 @@ describe('the safety of a file in a real VS Code', { timeout: 300_000 }, () => {
     await workbench.screenshot('inspect-dangerous');
     await told.getByRole('button', { name: 'Show Details' }).click();
     await workbench.page.locator('.view-lines', { hasText: 'rankscope/inspection@1' }).waitFor();
+    // The workbench repeats messages of errors on its console.
+    for (const line of workbench.console.take()) assert.match(line, /^weights\.pkl is dangerous to load/);
   });
 
   it('is told of a file that holds no code, too', async () => {

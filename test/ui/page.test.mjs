@@ -174,8 +174,10 @@ describe('the verdict on a file', () => {
         'suspicioustwo entries are called "x"',
       ]);
       await tell(page, { type: 'failed', message: 'cannot be read' });
+      await painted(page);
       assert.equal(await line.isVisible(), true);
       await tell(page, verdictMessage('safe', 'holds no code'));
+      await painted(page);
       assert.match(await line.textContent(), /^Safe to load/);
     });
   });
